@@ -1,0 +1,365 @@
+/*
+ * vidette.h - runs video transformers from Hugging Face directories on real video.
+ *
+ * A whole program: print the most probable class of each clip of the videos it is given.
+ *
+ *     int main(int argc, char **argv) {
+ *         vdt_error error = {0};
+ *         vdt_context *context = NULL; vdt_model *model = NULL;
+ *         vdt_session *session = NULL; vdt_reader *reader = NULL;
+ *         if (vdt_context_open(&context, NULL, &error) || vdt_model_open(&model, context, argv[1],
+ * NULL, &error) || vdt_session_open(&session, model, NULL, &error) || vdt_reader_open(&reader,
+ * session, (const char *const *)argv + 2, (size_t)argc - 2, NULL, &error)) return fprintf(stderr,
+ * "%s\n", error.message), 1; size_t n = vdt_session_shape(session)->logits; float *logits =
+ * calloc(n, sizeof *logits); for (vdt_item item; vdt_reader_next(reader, &item, &error) == VDT_OK;
+ * vdt_reader_give(reader, &item)) if (!item.error.status && !vdt_session_run(session, &item.clip,
+ * 1, &(vdt_output){.logits = logits}, NULL, &error)) puts(vdt_model_label(model, vdt_argmax(logits,
+ * n))); vdt_reader_close(&reader); vdt_session_close(&session); vdt_model_close(&model);
+ * vdt_context_close(&context);
+ *     }
+ *
+ * Objects, each made from the one before it and closed in the opposite order:
+ *
+ *     vdt_context    thread pool, allocator, callbacks. Shared by everything; safe from several
+ * threads. vdt_model      weights of one directory, immutable once open. Shared by sessions on
+ * several threads. vdt_session    all mutable state of one timeline. One thread at a time.
+ *     vdt_reader     decodes files, cameras and URLs ahead of the session, on a thread of its own.
+ *
+ * Rules that hold everywhere. A function that can fail returns a vdt_status, 0 for success; `error`
+ * may be NULL; on failure outputs are left as they were and nothing is left open. vdt_x_close(&x)
+ * accepts NULL and a NULL object and sets the pointer to NULL. Options structs are filled by
+ * vdt_x_options_init() and then changed; a NULL options pointer means the defaults. The library
+ * prints nothing, never exits, reads no environment variable and keeps no state outside these
+ * objects (libav's log, which belongs to the process, is switched off when the first input is
+ * opened).
+ */
+#ifndef VIDETTE_H
+#define VIDETTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VDT_VERSION "0.1.0"
+#define VDT_ABI     1u // grows when a struct below changes its layout
+
+#if defined(__GNUC__)
+#define VDT_API __attribute__((visibility("default")))
+#else
+#define VDT_API
+#endif
+
+/* ---- status
+ * ------------------------------------------------------------------------------------------------
+ */
+
+typedef enum vdt_status {
+    VDT_OK = 0,
+    VDT_END = 1,                // no more items; not an error, vdt_error is untouched
+    VDT_ERROR_ARGUMENT = -1,    // the caller's argument is outside its documented range
+    VDT_ERROR_MEMORY = -2,      // the allocator returned NULL
+    VDT_ERROR_IO = -3,          // a file or device cannot be opened or read
+    VDT_ERROR_FORMAT = -4,      // bytes are not what their format promises
+    VDT_ERROR_UNSUPPORTED = -5, // well-formed, but not something this version does
+    VDT_ERROR_NUMERIC = -6,     // NaN or infinity where a number is needed
+    VDT_ERROR_CANCELLED = -7,   // a callback asked to stop
+    VDT_ERROR_LIBRARY = -8,     // a library underneath failed in a way it does not explain
+} vdt_status;
+
+typedef struct vdt_error {
+    vdt_status status;
+    char message[500]; // one line without a final newline: "THING: expected ..., found ..."
+} vdt_error;
+
+VDT_API const char *vdt_version(void); // VDT_VERSION of the library that is running
+VDT_API const char *vdt_status_name(vdt_status status); // "ok", "format", ...; never NULL
+
+/* ---- context
+ * -----------------------------------------------------------------------------------------------
+ */
+
+typedef struct vdt_context vdt_context;
+
+typedef enum vdt_cpu {  // an upper limit on the instructions that kernels use
+    VDT_CPU_C = 0,      // portable C
+    VDT_CPU_AVX2 = 1,   // AVX2 with FMA
+    VDT_CPU_AVX512 = 2, // AVX-512 F, BW, DQ, VL
+    VDT_CPU_BEST = 255, // whatever this CPU has
+} vdt_cpu;
+
+// Memory for everything the library allocates itself. `allocate` returns `bytes` bytes aligned to
+// 64, or NULL. Both are called from several threads at once.
+typedef struct vdt_allocator {
+    void *(*allocate)(void *user, size_t bytes);
+    void (*release)(void *user, void *pointer,
+                    size_t bytes); // pointer is never NULL; bytes as allocated
+    void *user;
+} vdt_allocator;
+
+// Called now and then during long work. what: "run" (blocks of the model); done <= total. Non-zero
+// cancels the work, which then returns VDT_ERROR_CANCELLED.
+typedef int (*vdt_progress_fn)(void *user, const char *what, size_t done, size_t total);
+
+typedef struct vdt_context_options {
+    uint32_t abi;     // VDT_ABI; set by init
+    uint32_t threads; // 0..256 threads that compute, the caller's among them; 0 = all logical CPUs;
+                      // default 0
+    vdt_cpu cpu;      // highest instruction set to use; default VDT_CPU_BEST
+    vdt_allocator allocator;  // allocate == NULL: the C library's; default NULL
+    vdt_progress_fn progress; // may be NULL; default NULL
+    void *progress_user;      // handed to progress
+} vdt_context_options;
+
+VDT_API void vdt_context_options_init(vdt_context_options *options);
+VDT_API vdt_status vdt_context_open(vdt_context **context, const vdt_context_options *options,
+                                    vdt_error *error);
+VDT_API void vdt_context_close(vdt_context **context);
+VDT_API uint32_t vdt_context_threads(const vdt_context *context); // threads that compute
+VDT_API const char *vdt_context_cpu(const vdt_context *context);  // "c", "avx2", "avx512"
+VDT_API const char *
+vdt_context_gemm(const vdt_context *context); // what multiplies matrices: "onednn", "tiles"
+
+/* ---- model
+ * -------------------------------------------------------------------------------------------------
+ */
+
+typedef struct vdt_model vdt_model;
+
+typedef enum vdt_precision {
+    VDT_PRECISION_AUTO = 0, // the fastest this version offers without a loss of accuracy: f32
+    VDT_PRECISION_F32 = 1,
+} vdt_precision;
+
+typedef struct vdt_model_options {
+    uint32_t abi;            // VDT_ABI; set by init
+    vdt_precision precision; // arithmetic of weights and activations; default AUTO
+    uint32_t size; // vdt_model_open_arch only: pixel side, 0 = the geometry's own; default 0
+    uint32_t
+        labels; // vdt_model_open_arch only: classes, 1..100000, 0 = the geometry's own; default 0
+    uint64_t seed; // vdt_model_open_arch only: seed of the random weights; default 0
+} vdt_model_options;
+
+// Everything a directory says of its model. Strings live as long as the model; those marked may be
+// NULL.
+typedef struct vdt_model_info {
+    const char *family;     // "videomae", "vit", ...
+    const char *name;       // last part of the directory's path, or the name given to open_arch
+    const char *licence;    // what the model card's front matter says; may be NULL
+    uint32_t frames;        // frames a clip takes; 1 for image models
+    uint32_t tubelet;       // frames a token spans
+    uint32_t rate;          // stride in frames between the sampled frames, recommended or customary
+    uint32_t height, width; // pixels after the model's own preprocessing
+    uint32_t patch;         // pixel side of a token
+    uint32_t prefix_tokens; // class, distillation and register tokens before the patches
+    uint32_t tokens;        // tokens of a clip at (frames, height, width), prefix included
+    uint32_t width_model;   // D
+    uint32_t layers;        // L
+    uint32_t heads;         // H
+    uint32_t width_mlp;     // inner width of the MLP
+    uint32_t labels;        // classes; 0 without a classifier
+    uint64_t parameters;    // numbers in the weights
+    uint64_t weight_bytes;  // bytes that the packed weights take in memory
+    uint64_t
+        macs; // multiply-adds of one clip: linear layers, attention products, patch embedding, head
+} vdt_model_info;
+
+VDT_API void vdt_model_options_init(vdt_model_options *options);
+
+// Opens a Hugging Face directory: config.json, model.safetensors (or its shards), the processor's
+// config. A missing, unknown, doubly defined or wrongly shaped tensor is an error that names it.
+VDT_API vdt_status vdt_model_open(vdt_model **model, vdt_context *context, const char *directory,
+                                  const vdt_model_options *options, vdt_error *error);
+
+// The same for a named geometry with seeded random weights (vdt_arch_name lists them); no file is
+// needed.
+VDT_API vdt_status vdt_model_open_arch(vdt_model **model, vdt_context *context, const char *arch,
+                                       const vdt_model_options *options, vdt_error *error);
+
+VDT_API void vdt_model_close(vdt_model **model);
+VDT_API const vdt_model_info *vdt_model_info_get(const vdt_model *model);
+VDT_API const char *vdt_model_label(const vdt_model *model, size_t id); // NULL where id >= labels
+VDT_API const char *vdt_arch_name(size_t index);                        // NULL past the last
+VDT_API const char *vdt_family_name(size_t index);                      // NULL past the last
+
+/* ---- session
+ * -----------------------------------------------------------------------------------------------
+ */
+
+typedef struct vdt_session vdt_session;
+
+enum { VDT_LAYER_LAST = -1 }; // after the model's final norm (CLIP has none over its tokens)
+
+typedef enum vdt_pool {       // what is read out of a layer's N tokens, P of which are patches
+    VDT_POOL_NONE_WANTED = 0, // no features
+    VDT_POOL_CLASS,           // the class token: (D)
+    VDT_POOL_MEAN,            // mean over the patches: (D)
+    VDT_POOL_TOKENS,          // all tokens, prefix included: (N, D)
+    VDT_POOL_MAP,             // the patches as a grid: (D, h, w), with (D, t, h, w) for clips
+    VDT_POOL_HEAD,            // the model's own pooled output, what enters its classifier: (D')
+} vdt_pool;
+
+typedef struct vdt_session_options {
+    uint32_t abi;    // VDT_ABI; set by init
+    uint32_t clips;  // 1..4096 clips a call may pack; default 1
+    uint32_t frames; // 0 = the model's; another number only where its positions can be made for it;
+                     // default 0
+    uint32_t height, width; // 0 = the model's; else pixels, at least one patch; default 0
+    vdt_pool pool;          // features to read out; default VDT_POOL_NONE_WANTED
+    int32_t layer; // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
+                   // default LAST
+} vdt_session_options;
+
+// Sizes of what goes in and comes out.
+typedef struct vdt_session_shape_info {
+    uint32_t frames, height, width; // of one clip
+    uint32_t tokens;                // of one clip, prefix included
+    size_t logits;                  // floats of logits a clip; 0 without a classifier
+    size_t features;                // floats of features a clip; 0 unless a pool was asked for
+    size_t feature_shape[4];        // their dimensions
+    uint32_t feature_dimensions;    // 1..4
+    size_t bytes;                   // memory of the session
+} vdt_session_shape_info;
+
+// Bytes after the processor's resize and crop, RGB interleaved: frame t, row y starts at
+// pixels + t * frame_stride + y * row_stride.
+typedef struct vdt_clip {
+    const uint8_t *pixels;
+    size_t row_stride;   // bytes, at least 3 * width
+    size_t frame_stride; // bytes, at least height * row_stride
+} vdt_clip;
+
+typedef struct vdt_output { // the caller's buffers; NULL where not wanted
+    float *logits;          // clip b starts at logits + b * logits_stride
+    size_t logits_stride;   // floats; 0 = the number of logits
+    float *features;        // clip b starts at features + b * features_stride
+    size_t features_stride; // floats; 0 = the number of features
+} vdt_output;
+
+typedef struct vdt_stats { // of one call, for all its clips together
+    double embed_ms;       // normalise, patch embedding, positions
+    double blocks_ms;
+    double head_ms; // final norm, pooling, classifier, read-out
+    uint64_t macs;  // multiply-adds done, counted where they are done
+} vdt_stats;
+
+VDT_API void vdt_session_options_init(vdt_session_options *options);
+
+// Bytes that a session with these options would take; nothing is allocated.
+VDT_API vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
+                                        const vdt_session_options *options, vdt_error *error);
+VDT_API vdt_status vdt_session_open(vdt_session **session, vdt_model *model,
+                                    const vdt_session_options *options, vdt_error *error);
+VDT_API void vdt_session_close(vdt_session **session);
+VDT_API const vdt_session_shape_info *vdt_session_shape(const vdt_session *session);
+
+// Runs n_clips clips (1..options.clips) packed into one call. A clip's result has the same bits
+// whatever it is packed with and however many threads compute. Allocates nothing. `stats` may be
+// NULL. After a cancellation the outputs hold nothing of use.
+VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
+                                   const vdt_output *output, vdt_stats *stats, vdt_error *error);
+
+// Index of the largest of n > 0 values, the lower one of equals; softmax in place, in double
+// precision.
+VDT_API size_t vdt_argmax(const float *values, size_t n);
+VDT_API void vdt_softmax(float *values, size_t n);
+
+/* ---- video in
+ * ---------------------------------------------------------------------------------------------- */
+
+typedef struct vdt_reader vdt_reader;
+
+typedef enum vdt_sampling_kind {
+    VDT_SAMPLE_CENTER = 0,  // span = (n - 1) * rate + 1, start = max(0, (F - span) / 2), i =
+                            // min(start + i * rate, F - 1)
+    VDT_SAMPLE_UNIFORM,     // index i = i * F / n
+    VDT_SAMPLE_HF_PIPELINE, // linspace(0, n * rate - 1, n), truncated, from the first frame
+    VDT_SAMPLE_MULTI, // views_time spans spread evenly over the video x views_space crops; average
+                      // the logits
+    VDT_SAMPLE_SLIDE, // a span that starts every `seconds`, by time stamps
+} vdt_sampling_kind;
+
+typedef struct vdt_reader_options {
+    uint32_t abi;               // VDT_ABI; set by init
+    vdt_sampling_kind sampling; // default CENTER
+    uint32_t rate;              // stride in frames, 1..100000; 0 = the model's; default 0
+    uint32_t views_time;        // MULTI: 1..100; default 1
+    uint32_t views_space; // MULTI: 1 (centre) or 3 (left, centre, right or top, centre, bottom);
+                          // default 1
+    double seconds;       // SLIDE: > 0; default 1
+    uint32_t ahead;       // clips in memory at once, decoded ahead or held, 1..4096; default 4
+} vdt_reader_options;
+
+typedef struct vdt_item { // one clip; its memory belongs to the reader until vdt_reader_give
+    size_t input;         // index into inputs
+    uint32_t index;       // 0, 1, ... within the input (SLIDE gives several)
+    uint32_t view, views; // MULTI: this view of how many; else 0 of 1
+    vdt_error
+        error; // status != 0: this input failed, there is no clip, the next item is another input's
+    vdt_clip clip;          // ready for vdt_session_run
+    const uint64_t *frames; // (T) indices of the sampled frames
+    const double *times;    // (T) their presentation times in seconds
+    uint64_t lost;          // frames of this input that were promised and could not be decoded
+    double decode_ms;       // time spent on decoding since the item before
+    double preprocess_ms;   // time spent on resize and crop since the item before
+    void *slot;             // the reader's
+} vdt_item;
+
+typedef struct vdt_video_info {
+    char container[32], codec[32]; // short names, "mov,mp4", "h264"; "npy", "images"
+    uint32_t width, height;        // pixels as displayed (rotation applied)
+    int32_t rotation;              // degrees clockwise that display needs: 0, 90, 180, 270
+    uint64_t frames;               // frames, 0 where unknown (a camera)
+    double seconds;                // from the first frame to the end of the last; 0 where unknown
+    double rate;                   // average frames a second; 0 where unknown
+    uint64_t lost;                 // frames that the container promises and does not hold
+} vdt_video_info;
+
+VDT_API void vdt_reader_options_init(vdt_reader_options *options);
+
+// Reads inputs one after the other: a video file, an image, a directory of images (natural order),
+// a camera
+// (/dev/videoN), an rtsp:// or http(s):// URL, or x.npy (uint8, T x H x W x 3). A failing input
+// becomes an item with its error. The strings are copied. The session's frames, height and width
+// are what clips are made for.
+VDT_API vdt_status vdt_reader_open(vdt_reader **reader, const vdt_session *session,
+                                   const char *const *inputs, size_t n_inputs,
+                                   const vdt_reader_options *options, vdt_error *error);
+
+// Waits for the next item. VDT_END after the last. Items come in the order of the inputs. A caller
+// that holds `ahead` items must give one back first (VDT_ERROR_ARGUMENT).
+VDT_API vdt_status vdt_reader_next(vdt_reader *reader, vdt_item *item, vdt_error *error);
+
+// Whether vdt_reader_next would return at once.
+VDT_API int vdt_reader_ready(vdt_reader *reader);
+
+// Makes this and every later vdt_reader_next return VDT_ERROR_CANCELLED. From any thread, while the
+// reader is open.
+VDT_API void vdt_reader_cancel(vdt_reader *reader);
+
+// Returns an item's memory; items may be given back in any order.
+VDT_API void vdt_reader_give(vdt_reader *reader, vdt_item *item);
+VDT_API void vdt_reader_close(vdt_reader **reader);
+
+// What an input is; counts its frames without decoding them where the container allows it.
+VDT_API vdt_status vdt_video_probe(vdt_video_info *info, vdt_context *context, const char *input,
+                                   vdt_error *error);
+
+/* ---- arrays
+ * ------------------------------------------------------------------------------------------------
+ */
+
+enum { VDT_NPY_HEADER = 128 };
+
+// Writes the header of a NumPy array of float32, C order, at most 5 dimensions: exactly
+// VDT_NPY_HEADER bytes.
+VDT_API vdt_status vdt_npy_header(char header[VDT_NPY_HEADER], const size_t *shape,
+                                  size_t n_dimensions, vdt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,16 @@
+// What this CPU can do, and how far a user lets us go.
+//
+// Levels form a ladder (vdt_cpu): a level has everything below it. Detection asks both the CPU
+// (cpuid) and the operating system (whether it saves the wide registers).
+#ifndef VIDETTE_KERNELS_CPU_H
+#define VIDETTE_KERNELS_CPU_H
+
+#include <vidette/vidette.h>
+
+// The highest level of this machine.
+vdt_cpu cpu_detect(void);
+
+// "c", "avx2", "avx512".
+const char *cpu_name(vdt_cpu level);
+
+#endif

@@ -1,0 +1,90 @@
+#include "kernels/kernels.h"
+#include "kernels/x86/lanes_avx2.h"
+
+// A panel is two vectors wide; a tile of six rows keeps 12 sums, 2 values of B and one broadcast of
+// A in 16 registers.
+enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6 };
+
+static void pack_rows(float *panels, const float *w, size_t w_stride, size_t n, size_t k) {
+    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
+        for (size_t j = 0; j < PANEL; j++) {
+            const float *row = first + j < n ? w + (first + j) * w_stride : NULL;
+            for (size_t i = 0; i < k; i++) panels[i * PANEL + j] = row ? row[i] : 0.0f;
+        }
+    }
+}
+
+static void pack_columns(float *panels, const float *v, size_t v_stride, size_t k, size_t n) {
+    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
+        for (size_t j = 0; j < PANEL; j += 8) {
+            const size_t left = first + j < n ? n - first - j : 0;
+            const __m256i lanes = first_avx2(left < 8 ? left : 8);
+            const float *column = left ? v + first + j : v;
+            for (size_t i = 0; i < k; i++) {
+                _mm256_storeu_ps(panels + i * PANEL + j,
+                                 _mm256_maskload_ps(column + i * v_stride, lanes));
+            }
+        }
+    }
+}
+
+// rows x 2 vectors of C, of which n columns exist; `rows` is a constant where this is inlined.
+static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride,
+                                                       const float *const *a, const float *b,
+                                                       size_t k, size_t n, const int rows,
+                                                       bool accumulate) {
+    const __m256i lanes[VECTORS] = {first_avx2(n < 8 ? n : 8), first_avx2(n < 8 ? 0 : n - 8)};
+    __m256 sums[ROWS][VECTORS];
+#pragma GCC unroll 6
+    for (int row = 0; row < rows; row++) {
+        const float *out = c + (size_t)row * c_stride;
+        sums[row][0] = accumulate ? _mm256_maskload_ps(out, lanes[0]) : _mm256_setzero_ps();
+        sums[row][1] = accumulate ? _mm256_maskload_ps(out + 8, lanes[1]) : _mm256_setzero_ps();
+    }
+    for (size_t i = 0; i < k; i++, b += PANEL) {
+        const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);
+#pragma GCC unroll 6
+        for (int row = 0; row < rows; row++) {
+            const __m256 factor = _mm256_set1_ps(a[row][i]);
+            sums[row][0] = _mm256_fmadd_ps(factor, left, sums[row][0]);
+            sums[row][1] = _mm256_fmadd_ps(factor, right, sums[row][1]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int row = 0; row < rows; row++) {
+        float *out = c + (size_t)row * c_stride;
+        _mm256_maskstore_ps(out, lanes[0], sums[row][0]);
+        _mm256_maskstore_ps(out + 8, lanes[1], sums[row][1]);
+    }
+}
+
+static void panel_product(float *c, size_t c_stride, const float *const *a, size_t rows,
+                          const float *b, size_t k, size_t n, bool accumulate) {
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
+        tile(c, c_stride, a, b, k, n, ROWS, accumulate);
+    }
+    switch (rows) {
+    case 5: tile(c, c_stride, a, b, k, n, 5, accumulate); break;
+    case 4: tile(c, c_stride, a, b, k, n, 4, accumulate); break;
+    case 3: tile(c, c_stride, a, b, k, n, 3, accumulate); break;
+    case 2: tile(c, c_stride, a, b, k, n, 2, accumulate); break;
+    case 1: tile(c, c_stride, a, b, k, n, 1, accumulate); break;
+    default: break;
+    }
+}
+
+static void product(float *c, size_t c_stride, const float *const *a, size_t rows,
+                    const float *panels, size_t panel_stride, size_t n, size_t k, bool accumulate) {
+    for (; n > 0; c += PANEL, panels += panel_stride) {
+        const size_t width = n < PANEL ? n : PANEL;
+        panel_product(c, c_stride, a, rows, panels, k, width, accumulate);
+        n -= width;
+    }
+}
+
+void product_init_avx2(struct kernels *table) {
+    table->panel = PANEL;
+    table->pack_rows_f32 = pack_rows;
+    table->pack_columns_f32 = pack_columns;
+    table->product_f32 = product;
+}

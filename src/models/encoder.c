@@ -1,0 +1,424 @@
+#include "models/encoder.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/checked.h"
+#include "nn/head.h"
+#include "nn/pos_embed.h"
+
+/* ---- plan ---------------------------------------------------------------------------------- */
+
+static int plan_input(struct encoder *encoder, vdt_error *error) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct encoder_options *options = &encoder->options;
+    const size_t patch = geometry->patch;
+    if (options->height < patch || options->width < patch || options->height > LIMIT_SIDE ||
+        options->width > LIMIT_SIDE) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "input size: expected %zu..%d pixels a side, found %zu x %zu", patch,
+                           LIMIT_SIDE, options->height, options->width);
+    }
+    const bool resizable = geometry->positions == POSITION_BICUBIC ||
+                           geometry->positions == POSITION_BICUBIC_ANTIALIAS;
+    const bool same = options->height / patch == geometry->height / patch &&
+                      options->width / patch == geometry->width / patch;
+    if (options->frames != geometry->frames || (!resizable && !same)) {
+        return status_fail(
+            error, VDT_ERROR_UNSUPPORTED,
+            "input size: this model's positions are made for %zu frames of %zu x %zu, found %zu of "
+            "%zu x %zu",
+            geometry->frames, geometry->height, geometry->width, options->frames, options->height,
+            options->width);
+    }
+    encoder->grid = (struct patch_grid){options->frames / geometry->tubelet,
+                                        options->height / patch, options->width / patch};
+    size_t rows;
+    if (!checked_multiply(&rows, encoder->grid.t, encoder->grid.h) ||
+        !checked_multiply(&encoder->patches, rows, encoder->grid.w) ||
+        !checked_add(&encoder->tokens, encoder->patches, encoder->prefix) ||
+        !checked_multiply(&rows, encoder->tokens, options->clips)) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "input size: too many tokens");
+    }
+    return VDT_OK;
+}
+
+static int plan_pool(struct encoder *encoder, vdt_error *error) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct weights *weights = encoder->weights;
+    const struct encoder_options *options = &encoder->options;
+    if (options->layer != ENCODER_LAST && options->layer > geometry->blocks) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "layer: expected 0..%zu or last, found %zu",
+                           geometry->blocks, options->layer);
+    }
+    size_t shape[4] = {geometry->d, 0, 0, 0}, n = 1;
+    switch (options->pool) {
+    case VDT_POOL_NONE_WANTED: n = 0; break;
+    case VDT_POOL_MEAN: break;
+    case VDT_POOL_CLASS:
+        if (geometry->class_tokens == 0) {
+            return status_fail(error, VDT_ERROR_UNSUPPORTED,
+                               "pool cls: this model has no class token; mean, none, "
+                               "map and head are possible");
+        }
+        break;
+    case VDT_POOL_TOKENS:
+        shape[0] = encoder->tokens;
+        shape[1] = geometry->d;
+        n = 2;
+        break;
+    case VDT_POOL_MAP:
+        if (encoder->grid.t > 1) shape[n++] = encoder->grid.t;
+        shape[n++] = encoder->grid.h;
+        shape[n++] = encoder->grid.w;
+        break;
+    case VDT_POOL_HEAD:
+        if (options->layer != ENCODER_LAST) {
+            return status_fail(error, VDT_ERROR_ARGUMENT, "pool head: reads the last layer only");
+        }
+        if (geometry->pooled == READ_ATTENTION_POOL && !weights->pool.kv) {
+            return status_fail(error, VDT_ERROR_UNSUPPORTED,
+                               "pool head: this model's weights hold no pooling head");
+        }
+        if (weights->projection) shape[0] = geometry->projection;
+        break;
+    default:
+        return status_fail(error, VDT_ERROR_ARGUMENT, "pool: unknown value %d", (int)options->pool);
+    }
+    encoder->feature_dimensions = n;
+    encoder->n_features = n > 0 ? 1 : 0;
+    for (size_t i = 0; i < n; i++) {
+        encoder->feature_shape[i] = shape[i];
+        encoder->n_features *= shape[i];
+    }
+    return VDT_OK;
+}
+
+int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
+                 const struct geometry *geometry, const struct weights *weights,
+                 const struct encoder_options *options, vdt_error *error) {
+    *encoder = (struct encoder){
+        .context = context, .geometry = geometry, .weights = weights, .options = *options};
+    encoder->prefix = geometry_prefix(geometry);
+    encoder->n_logits = weights->classifier ? geometry->labels : 0;
+    const int status = plan_input(encoder, error);
+    return status ? status : plan_pool(encoder, error);
+}
+
+/* ---- layout -------------------------------------------------------------------------------- */
+
+static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
+    size_t count;
+    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
+    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
+}
+
+// The largest scratch memory any operation of a run asks for.
+static size_t scratch_bytes(const struct encoder *encoder) {
+    const struct weights *weights = encoder->weights;
+    const struct block *block = &weights->blocks[0]; // blocks are alike
+    const struct gemm *matrices[] = {
+        block->attention.qkv, block->attention.proj, block->mlp.fc1,        block->mlp.fc2,
+        weights->pooler,      weights->classifier,   weights->classifier2,  weights->projection,
+        weights->pool.kv,     weights->pool.proj,    weights->pool.mlp.fc1, weights->pool.mlp.fc2,
+    };
+    size_t bytes = patch_embed_scratch_bytes(weights->patch);
+    bytes = max_size(bytes,
+                     ops_attention_scratch_bytes(&encoder->context->kernels,
+                                                 encoder->geometry->d / encoder->geometry->heads));
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+        if (matrices[i]) bytes = max_size(bytes, gemm_scratch_bytes(matrices[i]));
+    }
+    return (bytes + 63) / 64 * 64;
+}
+
+void encoder_layout(struct encoder *encoder, struct arena *arena) {
+    const struct geometry *geometry = encoder->geometry;
+    const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
+    encoder->starts = arena_take(arena, clips + 1, sizeof *encoder->starts);
+    encoder->singles = arena_take(arena, clips + 1, sizeof *encoder->singles);
+    encoder->prefix_rows = take_floats(arena, encoder->prefix, d);
+    encoder->positions = take_floats(arena, encoder->patches, d);
+    encoder->read = take_floats(arena, clips, 2 * d);
+    encoder->pooled = take_floats(arena, clips, max_size(d, geometry->projection));
+    encoder->small = take_floats(arena, clips, 3 * d + geometry->mlp);
+    encoder->logits = take_floats(arena, clips, encoder->n_logits);
+    encoder->x = take_floats(arena, rows, d);
+    encoder->y = take_floats(arena, rows, d);
+
+    const size_t threads = pool_threads(encoder->context->pool);
+    encoder->exec =
+        (struct exec){.pool = encoder->context->pool, .kernels = &encoder->context->kernels};
+    encoder->exec.scratch_bytes = scratch_bytes(encoder);
+    encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
+
+    const size_t mark = arena_mark(arena);
+    size_t panels;
+    encoder->qkv = take_floats(arena, rows, 3 * d);
+    if (!ops_attention_panels(&panels, &encoder->context->kernels, rows, clips, geometry->heads,
+                              d / geometry->heads)) {
+        arena->overflow = true;
+    }
+    encoder->panels = take_floats(arena, 1, panels);
+    arena_release(arena, mark);
+    encoder->hidden = take_floats(arena, rows, mlp_hidden_floats(geometry->mlp, geometry->gated));
+}
+
+/* ---- what does not change ------------------------------------------------------------------ */
+
+static void copy_row(float *to, const float *from, size_t d) {
+    memcpy(to, from, d * sizeof *to);
+}
+
+static void add_row(float *to, const float *from, size_t d) {
+    for (size_t i = 0; i < d; i++) to[i] += from[i];
+}
+
+void encoder_prepare(struct encoder *encoder) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct weights *weights = encoder->weights;
+    const size_t d = geometry->d;
+    const size_t placed =
+        geometry->class_tokens + geometry->distillation_tokens; // these have positions
+    float *row = encoder->prefix_rows;
+    if (geometry->class_tokens > 0) copy_row(row, weights->class_token, d);
+    if (geometry->distillation_tokens > 0) copy_row(row + d, weights->distillation_token, d);
+    for (size_t i = 0; i < placed && weights->positions; i++)
+        add_row(row + i * d, weights->positions + i * d, d);
+    if (geometry->registers > 0)
+        memcpy(row + placed * d, weights->registers, geometry->registers * d * sizeof *row);
+
+    if (geometry->positions == POSITION_SINUSOID) {
+        pos_embed_sinusoid(encoder->positions, encoder->patches, d);
+    } else if (geometry->positions == POSITION_FIXED) {
+        memcpy(encoder->positions, weights->positions + placed * d,
+               encoder->patches * d * sizeof *row);
+    } else {
+        pos_embed_resize(encoder->positions, encoder->grid.h, encoder->grid.w,
+                         weights->positions + placed * d, geometry->height / geometry->patch,
+                         geometry->width / geometry->patch, d,
+                         geometry->positions == POSITION_BICUBIC_ANTIALIAS);
+    }
+    for (size_t i = 0; i <= encoder->options.clips; i++) {
+        encoder->starts[i] = i * encoder->tokens;
+        encoder->singles[i] = i;
+    }
+}
+
+/* ---- forward ------------------------------------------------------------------------------- */
+
+static double now_ms(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
+}
+
+static void embed(struct encoder *encoder, const vdt_clip *clips, size_t n_clips) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct weights *weights = encoder->weights;
+    const size_t d = geometry->d, stride = encoder->tokens * d;
+    const struct patch_embed patch_embed = {.projection = weights->patch,
+                                            .tubelet = geometry->tubelet,
+                                            .patch = geometry->patch,
+                                            .values = encoder->values};
+    for (size_t b = 0; b < n_clips; b++) {
+        memcpy(encoder->x + b * stride, encoder->prefix_rows,
+               encoder->prefix * d * sizeof *encoder->x);
+    }
+    patch_embed_forward(&encoder->exec, &patch_embed, encoder->x + encoder->prefix * d, stride,
+                        encoder->positions, clips, n_clips, &encoder->grid);
+    if (weights->pre_norm.weight) {
+        layernorm_forward(&encoder->exec, &weights->pre_norm, encoder->x, encoder->x,
+                          n_clips * encoder->tokens, d);
+    }
+}
+
+static void run_block(struct encoder *encoder, const struct block *block, size_t n_clips) {
+    struct exec *exec = &encoder->exec;
+    const size_t d = encoder->geometry->d, rows = n_clips * encoder->tokens;
+    layernorm_forward(exec, &block->norm1, encoder->y, encoder->x, rows, d);
+    attention_forward(exec, &block->attention, encoder->x, encoder->y, encoder->qkv, encoder->y,
+                      encoder->panels, encoder->starts, n_clips, encoder->geometry->heads);
+    layernorm_forward(exec, &block->norm2, encoder->y, encoder->x, rows, d);
+    mlp_forward(exec, &block->mlp, encoder->x, encoder->y, encoder->hidden, rows);
+}
+
+// The first token of each clip, normalised where the final norm belongs to the read-out, into out
+// (clips, D).
+static void read_first(struct encoder *encoder, float *out, size_t out_stride, const float *tokens,
+                       size_t n_clips) {
+    const size_t d = encoder->geometry->d;
+    for (size_t b = 0; b < n_clips; b++)
+        copy_row(out + b * out_stride, tokens + b * encoder->tokens * d, d);
+    if (encoder->geometry->final_norm == FINAL_NORM_READOUT) {
+        const struct layernorm *norm = &encoder->weights->norm;
+        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d, norm->weight,
+                      norm->bias, norm->eps);
+    }
+}
+
+static void read_mean(struct encoder *encoder, float *out, size_t out_stride, const float *tokens,
+                      size_t n_clips) {
+    const size_t d = encoder->geometry->d;
+    for (size_t b = 0; b < n_clips; b++) {
+        head_mean(out + b * out_stride, tokens + (b * encoder->tokens + encoder->prefix) * d,
+                  encoder->patches, d);
+    }
+    const struct layernorm *norm = &encoder->weights->fc_norm;
+    if (norm->weight) {
+        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d, norm->weight,
+                      norm->bias, norm->eps);
+    }
+}
+
+static const struct gemm_epilogue plain = {.activation = ACTIVATION_NONE};
+
+// The pooled output into encoder->pooled; returns its width.
+static size_t read_pooled(struct encoder *encoder, const float *tokens, size_t n_clips) {
+    const struct weights *weights = encoder->weights;
+    const size_t d = encoder->geometry->d;
+    struct exec *exec = &encoder->exec;
+    if (encoder->geometry->pooled == READ_ATTENTION_POOL) {
+        attention_pool_forward(exec, &weights->pool, encoder->pooled, tokens, encoder->qkv,
+                               encoder->panels, encoder->small, encoder->starts, encoder->singles,
+                               n_clips, encoder->geometry->heads);
+        return d;
+    }
+    if (encoder->geometry->pooled == READ_MEAN) {
+        read_mean(encoder, encoder->pooled, d, tokens, n_clips);
+        return d;
+    }
+    if (weights->projection) {
+        read_first(encoder, encoder->read, d, tokens, n_clips);
+        ops_linear(exec, weights->projection, encoder->pooled, encoder->geometry->projection,
+                   encoder->read, d, n_clips, plain);
+        return encoder->geometry->projection;
+    }
+    if (weights->pooler) {
+        read_first(encoder, encoder->read, d, tokens, n_clips);
+        ops_linear(exec, weights->pooler, encoder->pooled, d, encoder->read, d, n_clips, plain);
+        for (size_t i = 0; i < n_clips * d; i++) encoder->pooled[i] = tanhf(encoder->pooled[i]);
+        return d;
+    }
+    read_first(encoder, encoder->pooled, d, tokens, n_clips);
+    return d;
+}
+
+static void classify(struct encoder *encoder, const float *tokens, size_t n_clips) {
+    const struct weights *weights = encoder->weights;
+    const size_t d = encoder->geometry->d, labels = encoder->n_logits;
+    struct exec *exec = &encoder->exec;
+    size_t width = d;
+    switch (encoder->geometry->classifier) {
+    case READ_MEAN: read_mean(encoder, encoder->read, d, tokens, n_clips); break;
+    case READ_CLASS_AND_MEAN:
+        width = 2 * d;
+        read_first(encoder, encoder->read, width, tokens, n_clips);
+        read_mean(encoder, encoder->read + d, width, tokens, n_clips);
+        break;
+    case READ_FIRST:
+    case READ_ATTENTION_POOL: read_first(encoder, encoder->read, d, tokens, n_clips); break;
+    }
+    ops_linear(exec, weights->classifier, encoder->logits, labels, encoder->read, width, n_clips,
+               plain);
+    if (weights->classifier2) { // the teacher's: reads the second token, both are averaged
+        for (size_t b = 0; b < n_clips; b++) {
+            copy_row(encoder->read + b * d, tokens + (b * encoder->tokens + 1) * d, d);
+        }
+        ops_linear(exec, weights->classifier2, encoder->logits, labels, encoder->read, d, n_clips,
+                   (struct gemm_epilogue){.activation = ACTIVATION_NONE, .accumulate = true});
+        for (size_t i = 0; i < n_clips * labels; i++) encoder->logits[i] *= 0.5f;
+    }
+}
+
+// Features of `tokens` (clips * tokens, D) after a layer.
+static void read_features(struct encoder *encoder, const float *tokens, size_t n_clips,
+                          float *features, size_t stride) {
+    const size_t d = encoder->geometry->d;
+    for (size_t b = 0; b < n_clips; b++) {
+        float *out = features + b * stride;
+        const float *clip = tokens + b * encoder->tokens * d, *patches = clip + encoder->prefix * d;
+        switch (encoder->options.pool) {
+        case VDT_POOL_CLASS: copy_row(out, clip, d); break;
+        case VDT_POOL_MEAN: head_mean(out, patches, encoder->patches, d); break;
+        case VDT_POOL_TOKENS: memcpy(out, clip, encoder->tokens * d * sizeof *out); break;
+        case VDT_POOL_MAP: head_map(out, patches, encoder->patches, d); break;
+        case VDT_POOL_HEAD:
+        case VDT_POOL_NONE_WANTED: break;
+        }
+    }
+}
+
+// After the last block: final norm, features of the last layer or the head, logits.
+static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
+                   size_t features_stride) {
+    const struct geometry *geometry = encoder->geometry;
+    const float *tokens = encoder->x;
+    if (geometry->final_norm == FINAL_NORM_TOKENS) {
+        layernorm_forward(&encoder->exec, &encoder->weights->norm, encoder->y, encoder->x,
+                          n_clips * encoder->tokens, geometry->d);
+        tokens = encoder->y;
+    }
+    if (features && encoder->options.pool == VDT_POOL_HEAD) {
+        const size_t width = read_pooled(encoder, tokens, n_clips);
+        for (size_t b = 0; b < n_clips; b++)
+            copy_row(features + b * features_stride, encoder->pooled + b * width, width);
+    } else if (features && encoder->options.layer == ENCODER_LAST) {
+        read_features(encoder, tokens, n_clips, features, features_stride);
+        if (encoder->options.pool == VDT_POOL_CLASS)
+            read_first(encoder, features, features_stride, tokens, n_clips);
+    }
+    if (logits) classify(encoder, tokens, n_clips);
+}
+
+int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
+                    size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
+                    vdt_error *error) {
+    const size_t blocks = encoder->weights->n_blocks;
+    const double start = now_ms();
+    encoder->exec.macs = 0;
+    atomic_store(&encoder->exec.status, VDT_OK);
+    embed(encoder, clips, n_clips);
+    const double embedded = now_ms();
+    for (size_t i = 0; i < blocks; i++) {
+        const int status = context_progress(encoder->context, "run", i, blocks, error);
+        if (status) return status;
+        if (features && encoder->options.layer == i) {
+            read_features(encoder, encoder->x, n_clips, features, features_stride);
+        }
+        run_block(encoder, &encoder->weights->blocks[i], n_clips);
+    }
+    const double ran = now_ms();
+    if (features && encoder->options.layer == blocks) {
+        read_features(encoder, encoder->x, n_clips, features, features_stride);
+    }
+    finish(encoder, n_clips, logits != NULL, features, features_stride);
+    for (size_t b = 0; logits && b < n_clips; b++) {
+        memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
+               encoder->n_logits * sizeof *logits);
+    }
+    if (stats) {
+        *stats = (vdt_stats){.embed_ms = embedded - start,
+                             .blocks_ms = ran - embedded,
+                             .head_ms = now_ms() - ran,
+                             .macs = encoder->exec.macs};
+    }
+    if (atomic_load(&encoder->exec.status)) {
+        return status_fail(error, VDT_ERROR_LIBRARY,
+                           "matrix products: the library underneath failed");
+    }
+    return VDT_OK;
+}
+
+uint64_t encoder_macs(const struct encoder *encoder) {
+    const struct geometry *geometry = encoder->geometry;
+    const uint64_t n = encoder->tokens, d = geometry->d, m = geometry->mlp;
+    const uint64_t mlp = geometry->gated ? 3 * d * m : 2 * d * m;
+    const uint64_t block = n * (4 * d * d + mlp) + 2 * n * n * d;
+    const uint64_t patch =
+        encoder->patches * d * geometry->tubelet * geometry->patch * geometry->patch * 3;
+    const uint64_t read = geometry->classifier == READ_CLASS_AND_MEAN ? 2 * d : d;
+    const uint64_t classifiers = encoder->weights->classifier2 ? 2 : 1;
+    return patch + geometry->blocks * block + classifiers * encoder->n_logits * read;
+}

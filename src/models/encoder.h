@@ -1,0 +1,76 @@
+// The pre-norm transformer encoder that every family runs (Dosovitskiy et al. 2021):
+//
+//     x = embed(clip)                         patches, positions, class token
+//     x = x + attention(norm1 x)              for each block
+//     x = x + mlp(norm2 x)
+//     norm, read out, classify
+//
+// A plan says what a run needs: sizes follow from the geometry, the input and the number of clips;
+// buffers are laid out in an arena (arena.h), first to count, then to use. Nothing here allocates.
+#ifndef VIDETTE_MODELS_ENCODER_H
+#define VIDETTE_MODELS_ENCODER_H
+
+#include "core/arena.h"
+#include "models/context.h"
+#include "models/weights.h"
+#include "nn/patch_embed.h"
+
+// What a session is opened for.
+struct encoder_options {
+    size_t clips;                 // most clips a call
+    size_t frames, height, width; // of a clip
+    vdt_pool pool;                // features to read out
+    size_t layer;                 // 0..L, or ENCODER_LAST
+};
+
+enum { ENCODER_LAST = LIMIT_BLOCKS + 1 };
+
+struct encoder {
+    const struct vdt_context *context;
+    const struct geometry *geometry;
+    const struct weights *weights;
+    const float (*values)[256]; // byte to f32 by channel
+    struct encoder_options options;
+
+    struct patch_grid grid;
+    size_t patches, prefix, tokens; // of a clip; tokens = prefix + patches
+    size_t n_logits, n_features;    // floats a clip
+    size_t feature_shape[4], feature_dimensions;
+
+    // Buffers, for n = clips * tokens rows.
+    float *prefix_rows;       // (prefix, D): tokens with their positions
+    float *positions;         // (patches, D)
+    float *x;                 // (n, D) residual stream
+    float *y;                 // (n, D) normalised
+    float *qkv;               // (n, 3D)
+    float *panels;            // attention's workspace
+    float *hidden;            // (n, MLP): shares memory with the two above
+    float *read;              // (clips, 2D)
+    float *pooled;            // (clips, max(D, projection))
+    float *small;             // (clips, 3D + MLP)
+    float *logits;            // (clips, labels)
+    size_t *starts, *singles; // (clips + 1)
+    struct exec exec;
+};
+
+// Fills the plan: sizes and checks, no buffers.
+int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
+                 const struct geometry *geometry, const struct weights *weights,
+                 const struct encoder_options *options, vdt_error *error);
+
+// Takes every buffer from the arena.
+void encoder_layout(struct encoder *encoder, struct arena *arena);
+
+// Fills what stays the same from call to call: positions, prefix, starts. After a layout with
+// memory.
+void encoder_prepare(struct encoder *encoder);
+
+// Runs n_clips clips. Either output may be NULL; strides in floats.
+int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
+                    size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
+                    vdt_error *error);
+
+// Multiply-adds of one clip, by formula: linear layers, attention products, patch embedding, head.
+uint64_t encoder_macs(const struct encoder *encoder);
+
+#endif

@@ -1,0 +1,370 @@
+#include "models/model.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "core/io.h"
+
+enum { MODEL_CARD_BYTES = 4 << 20 };
+
+/* ---- JSON files of the directory ----------------------------------------------------------- */
+
+struct json_file {
+    struct mapping mapping;
+    struct json_value *root;
+    char path[PATH_MAX];
+};
+
+static int open_json(struct json_file *file, const char *directory, const char *name,
+                     vdt_error *error) {
+    int status = io_join(file->path, sizeof file->path, directory, name, error);
+    if (!status) status = io_map(&file->mapping, file->path, error);
+    if (!status) {
+        status = json_value_parse(&file->root, file->mapping.data, file->mapping.bytes,
+                                  CONFIG_MAX_BYTES, file->path, error);
+    }
+    if (!status && !json_value_is_object(file->root)) {
+        status = status_fail(error, VDT_ERROR_FORMAT, "%s: expected an object, found %s",
+                             file->path, json_value_kind(file->root));
+    }
+    return status;
+}
+
+static void close_json(struct json_file *file) {
+    json_value_free(&file->root);
+    io_unmap(&file->mapping);
+}
+
+/* ---- processor ----------------------------------------------------------------------------- */
+
+// Where a processor's fields may stand, first match wins: a file, and an object within it.
+static const struct {
+    const char *file, *object;
+} processor_places[] = {
+    {"processor_config.json", "video_processor"},
+    {"video_preprocessor_config.json", NULL},
+    {"preprocessor_config.json", NULL},
+    {"processor_config.json", "image_processor"},
+};
+
+// Reads the place if it is there; sets *found.
+static int read_processor(struct vdt_model *model, const char *directory, const char *name,
+                          const char *object, bool *found, vdt_error *error) {
+    char path[PATH_MAX];
+    if (io_join(path, sizeof path, directory, name, NULL) || !io_is_file(path)) return VDT_OK;
+    struct json_file file = {0};
+    int status = open_json(&file, directory, name, error);
+    if (!status) {
+        struct config config = {.object = file.root, .file = file.path, .error = error};
+        *found = object == NULL || config_has(&config, object);
+        struct config fields = object ? config_object(&config, object) : config;
+        if (*found)
+            status = processor_parse(&model->processor, &fields, model->family->processor_class);
+        if (*found && !status) {
+            model->info.rate =
+                (uint32_t)config_size(&fields, "frame_sampling_rate", model->info.rate, 0, 100000);
+            status = fields.status;
+        }
+    }
+    close_json(&file);
+    return status;
+}
+
+// The processor's output is the model's input; a directory without one is used with the family's
+// defaults at the config's size.
+static int open_processor(struct vdt_model *model, const char *directory, vdt_error *error) {
+    const struct geometry *geometry = &model->geometry;
+    bool found = false;
+    processor_defaults(&model->processor, model->family->processor_class);
+    for (size_t i = 0;
+         directory && i < sizeof processor_places / sizeof *processor_places && !found; i++) {
+        const int status = read_processor(model, directory, processor_places[i].file,
+                                          processor_places[i].object, &found, error);
+        if (status) return status;
+    }
+    if (!found) processor_set_size(&model->processor, geometry->height, geometry->width);
+    size_t height, width;
+    if (!processor_output_size(&model->processor, &height, &width)) {
+        height = geometry->height;
+        width = geometry->width;
+        if (model->processor.resize ==
+            RESIZE_SHORTEST_EDGE) { // frames must become equal: crop what is left over
+            model->processor.crop = true;
+            model->processor.crop_height = height;
+            model->processor.crop_width = width;
+        }
+    }
+    model->info.height = (uint32_t)height;
+    model->info.width = (uint32_t)width;
+    processor_values(&model->processor, model->values);
+    return VDT_OK;
+}
+
+/* ---- config -------------------------------------------------------------------------------- */
+
+// "videomae, vivit, ..." for messages.
+static void list_families(char *text, size_t text_bytes) {
+    size_t at = 0;
+    for (size_t i = 0; family_at(i) && at < text_bytes; i++) {
+        const int n =
+            snprintf(text + at, text_bytes - at, "%s%s", i ? ", " : "", family_at(i)->name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
+// timm's own config: {"architecture": "vit_base_patch16_224", ...} without model_type.
+static const char *model_type_of(struct config *config) {
+    const char *type = config_string(config, "model_type", NULL);
+    if (type || config->status) return type;
+    const char *architecture = config_string(config, "architecture", NULL);
+    if (architecture && strncmp(architecture, "vit_", 4) == 0) return "vit";
+    if (architecture && strncmp(architecture, "deit_", 5) == 0)
+        return strstr(architecture, "distilled") ? "deit" : "vit";
+    return NULL;
+}
+
+static int read_config(struct vdt_model *model, struct config *config, vdt_error *error) {
+    const char *type = model_type_of(config);
+    if (config->status) return config->status;
+    model->family = type ? family_find(type) : NULL;
+    if (!model->family) {
+        char known[256];
+        list_families(known, sizeof known);
+        return status_fail(error, VDT_ERROR_UNSUPPORTED,
+                           "%s: model_type: expected one of %s, found %s", config->file, known,
+                           type ? type : "none");
+    }
+    model->family->configure(&model->geometry, config);
+    if (config->status == VDT_OK) geometry_check(&model->geometry, config);
+    if (config->status) return config->status;
+    const int status = labels_parse(&model->labels, &model->context->memory, config);
+    model->geometry.labels = model->labels.n;
+    model->info.rate = (uint32_t)config_size(config, "frame_sampling_rate", 0, 0, 100000);
+    return status ? status : config->status;
+}
+
+/* ---- weights ------------------------------------------------------------------------------- */
+
+static int open_weights(struct vdt_model *model, const char *directory, bool has_eps,
+                        vdt_error *error) {
+    struct vdt_context *context = model->context;
+    struct memory *memory = &context->memory;
+    struct checkpoint checkpoint = {0};
+    struct tensor_map map = {0};
+    int status = checkpoint_open(&checkpoint, memory, directory, error);
+    if (!status) {
+        status = tensor_map_open(&map, memory, &model->geometry, model->family, &checkpoint, error);
+        // timm's models are trained with this epsilon and their files do not say it.
+        if (!status && map.timm_names && !has_eps) model->geometry.eps = 1e-6f;
+        if (!status) {
+            status = weights_open(&model->weights, memory, context->pool, context->gemm,
+                                  &model->geometry, model->family, &map, 0, error);
+        }
+        if (status) status = status_prefix(error, status, directory);
+    }
+    tensor_map_close(&map, memory);
+    checkpoint_close(&checkpoint);
+    if (!status && model->labels.n == 0 && model->weights.classifier) {
+        status = labels_make(&model->labels, memory, model->geometry.labels, error);
+    }
+    return status;
+}
+
+static int open_random_weights(struct vdt_model *model, uint64_t seed, vdt_error *error) {
+    struct vdt_context *context = model->context;
+    struct tensor_map map = {0};
+    int status =
+        tensor_map_open_empty(&map, &context->memory, &model->geometry, model->family, error);
+    if (!status) {
+        status = weights_open(&model->weights, &context->memory, context->pool, context->gemm,
+                              &model->geometry, model->family, &map, seed, error);
+    }
+    tensor_map_close(&map, &context->memory);
+    return status;
+}
+
+/* ---- what users are told ------------------------------------------------------------------- */
+
+static int read_licence(struct vdt_model *model, const char *directory, vdt_error *error) {
+    char path[PATH_MAX], licence[128];
+    struct mapping card = {0};
+    if (io_join(path, sizeof path, directory, "README.md", NULL) || !io_is_file(path))
+        return VDT_OK;
+    if (io_map(&card, path, NULL)) return VDT_OK;
+    int status = VDT_OK;
+    if (card.data && modelcard_licence(licence, sizeof licence, card.data,
+                                       min_size(card.bytes, MODEL_CARD_BYTES))) {
+        model->licence = mem_string(&model->context->memory, licence, strlen(licence), error);
+        if (!model->licence) status = VDT_ERROR_MEMORY;
+    }
+    io_unmap(&card);
+    return status;
+}
+
+// Stride in frames: what the directory recommends, else a span of 64 frames, as for 16 frames x 4.
+static uint32_t default_rate(const struct geometry *geometry) {
+    return geometry->frames == 1 || geometry->frames >= 64 ? 1 : (uint32_t)(64 / geometry->frames);
+}
+
+static int fill_info(struct vdt_model *model, vdt_error *error) {
+    const struct geometry *geometry = &model->geometry;
+    vdt_model_info *info = &model->info;
+    const struct encoder_options options = {.clips = 1,
+                                            .frames = geometry->frames,
+                                            .height = info->height,
+                                            .width = info->width,
+                                            .layer = ENCODER_LAST};
+    struct encoder encoder;
+    const int status =
+        encoder_plan(&encoder, model->context, geometry, &model->weights, &options, error);
+    if (status) return status;
+    info->family = model->family->name;
+    info->name = model->name;
+    info->licence = model->licence;
+    info->frames = (uint32_t)geometry->frames;
+    info->tubelet = (uint32_t)geometry->tubelet;
+    if (info->rate == 0) info->rate = default_rate(geometry);
+    info->patch = (uint32_t)geometry->patch;
+    info->prefix_tokens = (uint32_t)encoder.prefix;
+    info->tokens = (uint32_t)encoder.tokens;
+    info->width_model = (uint32_t)geometry->d;
+    info->layers = (uint32_t)geometry->blocks;
+    info->heads = (uint32_t)geometry->heads;
+    info->width_mlp = (uint32_t)geometry->mlp;
+    info->labels = (uint32_t)encoder.n_logits;
+    info->parameters = model->weights.parameters;
+    info->weight_bytes = model->weights.bytes;
+    info->macs = encoder_macs(&encoder);
+    return VDT_OK;
+}
+
+/* ---- open ---------------------------------------------------------------------------------- */
+
+static int open_directory(struct vdt_model *model, const char *directory, vdt_error *error) {
+    if (!io_is_directory(directory)) {
+        return status_fail(error, VDT_ERROR_IO, "%s: expected a model directory, found %s",
+                           directory, io_is_file(directory) ? "a file" : "nothing");
+    }
+    struct json_file file = {0};
+    struct config config = {.error = error};
+    int status = open_json(&file, directory, "config.json", error);
+    config.object = file.root;
+    config.file = file.path;
+    if (!status) status = read_config(model, &config, error);
+    const bool has_eps = config_has(&config, "layer_norm_eps");
+    close_json(&file);
+    if (!status) status = open_processor(model, directory, error);
+    if (!status) status = open_weights(model, directory, has_eps, error);
+    if (!status) status = read_licence(model, directory, error);
+    return status;
+}
+
+static int open_arch(struct vdt_model *model, const char *name, const vdt_model_options *options,
+                     vdt_error *error) {
+    const struct arch *arch = arch_find(name);
+    if (!arch) return status_fail(error, VDT_ERROR_ARGUMENT, "%s: not a known architecture", name);
+    struct config empty = {.file = name, .error = error};
+    struct geometry *geometry = &model->geometry;
+    model->family = family_find(arch->family);
+    model->family->configure(geometry, &empty);
+    geometry->d = arch->d;
+    geometry->blocks = arch->blocks;
+    geometry->heads = arch->heads;
+    geometry->mlp = arch->mlp;
+    geometry->height = geometry->width = options->size > 0 ? options->size : arch->size;
+    geometry->labels = arch->labels > 0 && options->labels > 0 ? options->labels : arch->labels;
+    geometry_check(geometry, &empty);
+    if (empty.status) return empty.status;
+    int status = open_processor(model, NULL, error);
+    if (!status) status = open_random_weights(model, options->seed, error);
+    if (!status)
+        status = labels_make(&model->labels, &model->context->memory, geometry->labels, error);
+    return status;
+}
+
+static int check_options(const vdt_model_options *options, vdt_error *error) {
+    if (options->abi != VDT_ABI) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "model options: expected ABI %u, found %u",
+                           VDT_ABI, options->abi);
+    }
+    if (options->precision != VDT_PRECISION_AUTO && options->precision != VDT_PRECISION_F32) {
+        return status_fail(error, VDT_ERROR_UNSUPPORTED, "precision: this version has f32 only");
+    }
+    if (options->size > LIMIT_SIDE || options->labels > 100000) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "model options: expected size 0..%d and labels 0..100000, "
+                           "found %u and %u",
+                           LIMIT_SIDE, options->size, options->labels);
+    }
+    return VDT_OK;
+}
+
+static vdt_status open_model(vdt_model **out, vdt_context *context, const char *source,
+                             bool is_arch, const vdt_model_options *options, vdt_error *error) {
+    vdt_model_options defaults;
+    vdt_model_options_init(&defaults);
+    if (!options) options = &defaults;
+    int status = check_options(options, error);
+    if (status) return status;
+    struct vdt_model *model = mem_alloc(&context->memory, 1, sizeof *model, "model", error);
+    if (!model) return VDT_ERROR_MEMORY;
+    model->context = context;
+    size_t offset, length;
+    io_base_name(source, &offset, &length);
+    model->name = mem_string(&context->memory, source + offset, length, error);
+    status = model->name ? VDT_OK : VDT_ERROR_MEMORY;
+    if (!status)
+        status = is_arch ? open_arch(model, source, options, error)
+                         : open_directory(model, source, error);
+    if (!status) status = fill_info(model, error);
+    if (status) {
+        vdt_model_close(&model);
+    } else {
+        *out = model;
+    }
+    return status;
+}
+
+void vdt_model_options_init(vdt_model_options *options) {
+    *options = (vdt_model_options){.abi = VDT_ABI};
+}
+
+vdt_status vdt_model_open(vdt_model **model, vdt_context *context, const char *directory,
+                          const vdt_model_options *options, vdt_error *error) {
+    return open_model(model, context, directory, false, options, error);
+}
+
+vdt_status vdt_model_open_arch(vdt_model **model, vdt_context *context, const char *arch,
+                               const vdt_model_options *options, vdt_error *error) {
+    return open_model(model, context, arch, true, options, error);
+}
+
+void vdt_model_close(vdt_model **handle) {
+    if (!handle || !*handle) return;
+    struct vdt_model *model = *handle;
+    struct memory *memory = &model->context->memory;
+    weights_close(&model->weights);
+    labels_free(&model->labels, memory);
+    mem_free(memory, model->name);
+    mem_free(memory, model->licence);
+    mem_free(memory, model);
+    *handle = NULL;
+}
+
+const vdt_model_info *vdt_model_info_get(const vdt_model *model) {
+    return &model->info;
+}
+
+const char *vdt_model_label(const vdt_model *model, size_t id) {
+    return id < model->labels.n ? model->labels.names[id] : NULL;
+}
+
+const char *vdt_arch_name(size_t index) {
+    return arch_at(index) ? arch_at(index)->name : NULL;
+}
+
+const char *vdt_family_name(size_t index) {
+    return family_at(index) ? family_at(index)->name : NULL;
+}

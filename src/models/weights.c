@@ -1,0 +1,415 @@
+#include "models/weights.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "core/io.h"
+#include "nn/patch_embed.h"
+
+/* ---- one tensor as f32 --------------------------------------------------------------------- */
+
+// A mixing function with a full period over 64 bits (SplitMix64, Steele et al. 2014).
+static uint64_t mix(uint64_t x) {
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static bool is_scale(enum slot slot) {
+    switch (slot) {
+    case SLOT_PRE_NORM_WEIGHT:
+    case SLOT_NORM_WEIGHT:
+    case SLOT_FC_NORM_WEIGHT:
+    case SLOT_NORM1_WEIGHT:
+    case SLOT_NORM2_WEIGHT:
+    case SLOT_PROBE_NORM_WEIGHT:
+    case SLOT_SCALE1:
+    case SLOT_SCALE2: return true;
+    default: return false;
+    }
+}
+
+// Random numbers that keep a residual stream lively: matrices with variance 1 / fan-in, scales
+// around 1, vectors of 0.1. Number i depends on (seed, slot, block, i) alone.
+static void generate(float *out, const struct tensor *tensor, enum slot slot, size_t block,
+                     uint64_t seed) {
+    const bool scale = is_scale(slot);
+    size_t fan_in = 1;
+    for (size_t i = 1; i < tensor->n_dimensions; i++) fan_in *= tensor->shape[i];
+    const bool matrix = tensor->n_dimensions > 1 && tensor->shape[0] > 1;
+    const double spread =
+        sqrt(3.0) * (matrix ? 1.0 / sqrt((double)fan_in) : 0.1); // of a uniform number
+    const uint64_t base = mix(seed ^ mix((uint64_t)slot << 32 | block));
+    for (size_t i = 0; i < tensor->count; i++) {
+        const double uniform = (double)(mix(base + i * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+        out[i] = (float)((scale ? 1.0 : 0.0) + spread * (2.0 * uniform - 1.0));
+    }
+}
+
+struct builder {
+    struct weights *weights;
+    struct memory *memory;
+    struct gemm_engine *engine;
+    const struct geometry *geometry;
+    const struct family *family;
+    const struct tensor_map *map;
+    uint64_t seed;
+    pthread_mutex_t lock; // guards the rest
+    vdt_error *error;
+    int status;
+    uint64_t parameters, bytes;
+};
+
+static void fail(struct builder *builder, int status, const vdt_error *error) {
+    pthread_mutex_lock(&builder->lock);
+    if (!builder->status) {
+        builder->status = status;
+        if (builder->error && error && error->status) *builder->error = *error;
+    }
+    pthread_mutex_unlock(&builder->lock);
+}
+
+static void count(struct builder *builder, size_t parameters, size_t bytes) {
+    pthread_mutex_lock(&builder->lock);
+    builder->parameters += parameters;
+    builder->bytes += bytes;
+    pthread_mutex_unlock(&builder->lock);
+}
+
+static const struct tensor *find(const struct builder *builder, enum slot slot, size_t block) {
+    return tensor_map_find(builder->map, slot, block);
+}
+
+// Reads a tensor's numbers into out (tensor->count) and hands its pages back.
+static int read_tensor(struct builder *builder, float *out, enum slot slot, size_t block,
+                       vdt_error *error) {
+    const struct tensor *tensor = find(builder, slot, block);
+    if (!tensor->data) {
+        generate(out, tensor, slot, block, builder->seed);
+    } else {
+        tensor_to_f32(out, tensor, 0, tensor->count);
+        io_release(tensor->data, tensor->count * tensor->element_bytes);
+        if (!tensor_is_finite(out, tensor->count)) {
+            char name[256];
+            tensor_map_name(name, sizeof name, builder->family, slot, block);
+            return status_fail(error, VDT_ERROR_NUMERIC,
+                               "weights: tensor %s: found NaN or infinity among its numbers", name);
+        }
+    }
+    count(builder, tensor->count, 0);
+    return VDT_OK;
+}
+
+/* ---- vectors and matrices ------------------------------------------------------------------ */
+
+// A copy of the tensor of `slot`; *out stays NULL where there is none.
+static int read_vector(struct builder *builder, float **out, enum slot slot, size_t block,
+                       vdt_error *error) {
+    const struct tensor *tensor = find(builder, slot, block);
+    if (!tensor) return VDT_OK;
+    *out = mem_alloc_raw(builder->memory, tensor->count, sizeof **out, "weights", error);
+    if (!*out) return VDT_ERROR_MEMORY;
+    count(builder, 0, tensor->count * sizeof **out);
+    return read_tensor(builder, *out, slot, block, error);
+}
+
+static int read_norm(struct builder *builder, struct layernorm *norm, enum slot weight,
+                     enum slot bias, size_t block, float eps, vdt_error *error) {
+    norm->eps = eps;
+    int status = read_vector(builder, &norm->weight, weight, block, error);
+    if (!status) status = read_vector(builder, &norm->bias, bias, block, error);
+    return status;
+}
+
+// A matrix that is put together from the rows of one to three tensors, each with its bias or none.
+struct parts {
+    enum slot weights[3], biases[3];
+    size_t n;
+    enum slot scale; // multiplies the rows; SLOTS: none
+    bool permute;    // the patch embedding's columns
+};
+
+static void scale_rows(float *w, float *bias, const float *scale, size_t n, size_t k) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < k; j++) w[i * k + j] *= scale[i];
+        bias[i] *= scale[i];
+    }
+}
+
+// All parts into w (n, k) and bias (n); `spare` has room for the largest part.
+static int read_parts(struct builder *builder, float *w, float *bias, float *spare,
+                      const struct parts *parts, size_t block, size_t n, size_t k,
+                      vdt_error *error) {
+    size_t row = 0;
+    int status = VDT_OK;
+    memset(bias, 0, n * sizeof *bias);
+    for (size_t i = 0; !status && i < parts->n; i++) {
+        const struct tensor *tensor = find(builder, parts->weights[i], block);
+        float *to = parts->permute ? spare : w + row * k;
+        status = read_tensor(builder, to, parts->weights[i], block, error);
+        if (!status && parts->permute) {
+            patch_embed_permute(w, to, n, builder->geometry->tubelet, builder->geometry->patch);
+        }
+        if (!status && parts->biases[i] != SLOTS && find(builder, parts->biases[i], block)) {
+            status = read_tensor(builder, bias + row, parts->biases[i], block, error);
+        }
+        row += tensor->shape[0];
+    }
+    if (!status && parts->scale != SLOTS && find(builder, parts->scale, block)) {
+        status = read_tensor(builder, spare, parts->scale, block, error);
+        if (!status) scale_rows(w, bias, spare, n, k);
+    }
+    return status;
+}
+
+static int read_matrix(struct builder *builder, struct gemm **out, const struct parts *parts,
+                       size_t block, vdt_error *error) {
+    size_t n = 0, k = 0;
+    for (size_t i = 0; i < parts->n; i++) {
+        const struct tensor *tensor = find(builder, parts->weights[i], block);
+        if (!tensor) return VDT_OK; // an optional matrix that is not there
+        n += tensor->shape[0];
+        k = tensor->shape[0] > 0 ? tensor->count / tensor->shape[0] : 0;
+    }
+    if (n == 0 || k == 0)
+        return status_fail(error, VDT_ERROR_FORMAT, "weights: a matrix has no numbers");
+    float *w = mem_alloc_raw(builder->memory, n * k, sizeof *w, "weights", error);
+    float *bias = mem_alloc_raw(builder->memory, n, sizeof *bias, "weights", error);
+    float *spare =
+        mem_alloc_raw(builder->memory, parts->permute ? n * k : n, sizeof *spare, "weights", error);
+    int status = w && bias && spare ? VDT_OK : VDT_ERROR_MEMORY;
+    if (!status) status = read_parts(builder, w, bias, spare, parts, block, n, k, error);
+    if (!status) status = gemm_open(out, builder->engine, w, bias, n, k, error);
+    if (!status) count(builder, 0, gemm_bytes(*out));
+    mem_free(builder->memory, w);
+    mem_free(builder->memory, bias);
+    mem_free(builder->memory, spare);
+    return status;
+}
+
+static int read_linear(struct builder *builder, struct gemm **out, enum slot weight, enum slot bias,
+                       enum slot scale, size_t block, vdt_error *error) {
+    const struct parts parts = {.weights = {weight}, .biases = {bias}, .n = 1, .scale = scale};
+    return read_matrix(builder, out, &parts, block, error);
+}
+
+/* ---- the parts of a model ------------------------------------------------------------------ */
+
+static int build_embedding(struct builder *builder, vdt_error *error) {
+    struct weights *weights = builder->weights;
+    const struct parts patch = {.weights = {SLOT_PATCH_WEIGHT},
+                                .biases = {SLOT_PATCH_BIAS},
+                                .n = 1,
+                                .scale = SLOTS,
+                                .permute = true};
+    int status = read_matrix(builder, &weights->patch, &patch, 0, error);
+    if (!status) status = read_vector(builder, &weights->class_token, SLOT_CLASS_TOKEN, 0, error);
+    if (!status)
+        status =
+            read_vector(builder, &weights->distillation_token, SLOT_DISTILLATION_TOKEN, 0, error);
+    if (!status) status = read_vector(builder, &weights->registers, SLOT_REGISTERS, 0, error);
+    if (!status) status = read_vector(builder, &weights->positions, SLOT_POSITIONS, 0, error);
+    if (!status) {
+        status = read_norm(builder, &weights->pre_norm, SLOT_PRE_NORM_WEIGHT, SLOT_PRE_NORM_BIAS, 0,
+                           builder->geometry->eps, error);
+    }
+    return status;
+}
+
+static int build_attention(struct builder *builder, struct block *block, size_t i,
+                           vdt_error *error) {
+    const struct parts fused = {
+        .weights = {SLOT_QKV_WEIGHT}, .biases = {SLOT_QKV_BIAS}, .n = 1, .scale = SLOTS};
+    const struct parts apart = {.weights = {SLOT_Q_WEIGHT, SLOT_K_WEIGHT, SLOT_V_WEIGHT},
+                                .biases = {SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS},
+                                .n = 3,
+                                .scale = SLOTS};
+    const bool is_fused = find(builder, SLOT_QKV_WEIGHT, i) != NULL;
+    int status = read_norm(builder, &block->norm1, SLOT_NORM1_WEIGHT, SLOT_NORM1_BIAS, i,
+                           builder->geometry->eps, error);
+    if (!status)
+        status = read_matrix(builder, &block->attention.qkv, is_fused ? &fused : &apart, i, error);
+    if (!status) {
+        status = read_linear(builder, &block->attention.proj, SLOT_PROJ_WEIGHT, SLOT_PROJ_BIAS,
+                             SLOT_SCALE1, i, error);
+    }
+    return status;
+}
+
+static int build_mlp(struct builder *builder, struct block *block, size_t i, vdt_error *error) {
+    const struct parts fused = {
+        .weights = {SLOT_FC1_WEIGHT}, .biases = {SLOT_FC1_BIAS}, .n = 1, .scale = SLOTS};
+    const struct parts apart = {.weights = {SLOT_GATE_WEIGHT, SLOT_UP_WEIGHT},
+                                .biases = {SLOT_GATE_BIAS, SLOT_UP_BIAS},
+                                .n = 2,
+                                .scale = SLOTS};
+    const bool is_fused = find(builder, SLOT_FC1_WEIGHT, i) != NULL;
+    int status = read_norm(builder, &block->norm2, SLOT_NORM2_WEIGHT, SLOT_NORM2_BIAS, i,
+                           builder->geometry->eps, error);
+    block->mlp.activation = builder->geometry->activation;
+    block->mlp.gated = builder->geometry->gated;
+    if (!status)
+        status = read_matrix(builder, &block->mlp.fc1, is_fused ? &fused : &apart, i, error);
+    if (!status)
+        status = read_linear(builder, &block->mlp.fc2, SLOT_FC2_WEIGHT, SLOT_FC2_BIAS, SLOT_SCALE2,
+                             i, error);
+    return status;
+}
+
+// The probe's query is the same for every input: it goes through its third of the fused projection
+// here.
+static int build_attention_pool(struct builder *builder, vdt_error *error) {
+    struct attention_pool *pool = &builder->weights->pool;
+    if (!find(builder, SLOT_PROBE, 0)) return VDT_OK;
+    const size_t d = builder->geometry->d;
+    float *probe = mem_alloc_raw(builder->memory, d, sizeof *probe, "weights", error);
+    float *w = mem_alloc_raw(builder->memory, 3 * d * d, sizeof *w, "weights", error);
+    float *bias = mem_alloc_raw(builder->memory, 3 * d, sizeof *bias, "weights", error);
+    pool->q = mem_alloc_raw(builder->memory, d, sizeof *pool->q, "weights", error);
+    int status = probe && w && bias && pool->q ? VDT_OK : VDT_ERROR_MEMORY;
+    if (!status) status = read_tensor(builder, probe, SLOT_PROBE, 0, error);
+    if (!status) status = read_tensor(builder, w, SLOT_PROBE_QKV_WEIGHT, 0, error);
+    if (!status) status = read_tensor(builder, bias, SLOT_PROBE_QKV_BIAS, 0, error);
+    for (size_t i = 0; !status && i < d; i++) {
+        double sum = bias[i];
+        for (size_t j = 0; j < d; j++) sum += (double)w[i * d + j] * probe[j];
+        pool->q[i] = (float)sum;
+    }
+    if (!status)
+        status = gemm_open(&pool->kv, builder->engine, w + d * d, bias + d, 2 * d, d, error);
+    if (!status) count(builder, 0, gemm_bytes(pool->kv) + d * sizeof(float));
+    mem_free(builder->memory, probe);
+    mem_free(builder->memory, w);
+    mem_free(builder->memory, bias);
+    if (!status) {
+        status = read_linear(builder, &pool->proj, SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS,
+                             SLOTS, 0, error);
+    }
+    if (!status) {
+        status = read_norm(builder, &pool->norm, SLOT_PROBE_NORM_WEIGHT, SLOT_PROBE_NORM_BIAS, 0,
+                           builder->geometry->eps, error);
+    }
+    pool->mlp.activation = builder->geometry->activation;
+    if (!status) {
+        status = read_linear(builder, &pool->mlp.fc1, SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS,
+                             SLOTS, 0, error);
+    }
+    if (!status) {
+        status = read_linear(builder, &pool->mlp.fc2, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS,
+                             SLOTS, 0, error);
+    }
+    return status;
+}
+
+static const float FC_NORM_EPS = 1e-5f; // VideoMAE's fc_norm keeps the framework's default
+
+static int build_head(struct builder *builder, vdt_error *error) {
+    struct weights *weights = builder->weights;
+    int status = read_norm(builder, &weights->norm, SLOT_NORM_WEIGHT, SLOT_NORM_BIAS, 0,
+                           builder->geometry->eps, error);
+    if (!status) {
+        status = read_norm(builder, &weights->fc_norm, SLOT_FC_NORM_WEIGHT, SLOT_FC_NORM_BIAS, 0,
+                           FC_NORM_EPS, error);
+    }
+    if (!status)
+        status = read_linear(builder, &weights->pooler, SLOT_POOLER_WEIGHT, SLOT_POOLER_BIAS, SLOTS,
+                             0, error);
+    if (!status) {
+        status = read_linear(builder, &weights->classifier, SLOT_CLASSIFIER_WEIGHT,
+                             SLOT_CLASSIFIER_BIAS, SLOTS, 0, error);
+    }
+    if (!status) {
+        status = read_linear(builder, &weights->classifier2, SLOT_CLASSIFIER2_WEIGHT,
+                             SLOT_CLASSIFIER2_BIAS, SLOTS, 0, error);
+    }
+    if (!status)
+        status = read_linear(builder, &weights->projection, SLOT_PROJECTION_WEIGHT, SLOTS, SLOTS, 0,
+                             error);
+    return status;
+}
+
+// Tasks: the embedding, the head, the attention pool, then attention and MLP of each block.
+enum { MODEL_TASKS = 3 };
+
+static void build_task(void *argument, size_t task, size_t thread) {
+    (void)thread;
+    struct builder *builder = argument;
+    struct block *blocks = builder->weights->blocks;
+    vdt_error error = {0};
+    const size_t block = (task - MODEL_TASKS) / 2;
+    int status;
+    if (task == 0)
+        status = build_embedding(builder, &error);
+    else if (task == 1)
+        status = build_head(builder, &error);
+    else if (task == 2)
+        status = build_attention_pool(builder, &error);
+    else if (task % 2 == 1)
+        status = build_attention(builder, &blocks[block], block, &error);
+    else
+        status = build_mlp(builder, &blocks[block], block, &error);
+    if (status) fail(builder, status, &error);
+}
+
+int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
+                 struct gemm_engine *engine, const struct geometry *geometry,
+                 const struct family *family, const struct tensor_map *map, uint64_t seed,
+                 vdt_error *error) {
+    struct weights weights = {.memory = memory, .n_blocks = geometry->blocks};
+    weights.blocks = mem_alloc(memory, geometry->blocks, sizeof *weights.blocks, "weights", error);
+    if (!weights.blocks) return VDT_ERROR_MEMORY;
+    struct builder builder = {.weights = &weights,
+                              .memory = memory,
+                              .engine = engine,
+                              .geometry = geometry,
+                              .family = family,
+                              .map = map,
+                              .seed = seed,
+                              .error = error};
+    pthread_mutex_init(&builder.lock, NULL);
+    pool_run(pool, MODEL_TASKS + 2 * geometry->blocks, build_task, &builder);
+    pthread_mutex_destroy(&builder.lock);
+    weights.parameters = builder.parameters;
+    weights.bytes = builder.bytes;
+    if (builder.status) {
+        weights_close(&weights);
+    } else {
+        *out = weights;
+    }
+    return builder.status;
+}
+
+static void close_norm(struct memory *memory, struct layernorm *norm) {
+    mem_free(memory, norm->weight);
+    mem_free(memory, norm->bias);
+}
+
+void weights_close(struct weights *weights) {
+    struct memory *memory = weights->memory;
+    if (!memory) return;
+    for (size_t i = 0; i < weights->n_blocks; i++) {
+        struct block *block = &weights->blocks[i];
+        close_norm(memory, &block->norm1);
+        close_norm(memory, &block->norm2);
+        gemm_close(&block->attention.qkv);
+        gemm_close(&block->attention.proj);
+        gemm_close(&block->mlp.fc1);
+        gemm_close(&block->mlp.fc2);
+    }
+    struct gemm **matrices[] = {
+        &weights->patch,       &weights->pooler,       &weights->classifier,
+        &weights->classifier2, &weights->projection,   &weights->pool.kv,
+        &weights->pool.proj,   &weights->pool.mlp.fc1, &weights->pool.mlp.fc2};
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) gemm_close(matrices[i]);
+    float *vectors[] = {weights->class_token, weights->distillation_token, weights->registers,
+                        weights->positions, weights->pool.q};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) mem_free(memory, vectors[i]);
+    close_norm(memory, &weights->pre_norm);
+    close_norm(memory, &weights->norm);
+    close_norm(memory, &weights->fc_norm);
+    close_norm(memory, &weights->pool.norm);
+    mem_free(memory, weights->blocks);
+    *weights = (struct weights){0};
+}

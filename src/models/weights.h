@@ -1,0 +1,44 @@
+// A model's weights as the encoder uses them: matrices packed, vectors in f32, q, k and v fused
+// into one matrix, layer scale (x + s * f(x)) folded into the matrix and bias before it.
+//
+// Built once, in parallel, from the tensors of a checkpoint (converted from f16 and bf16 as they
+// are packed; the file's pages are handed back) or from a seed. Immutable and shared after that.
+#ifndef VIDETTE_MODELS_WEIGHTS_H
+#define VIDETTE_MODELS_WEIGHTS_H
+
+#include "models/tensor_map.h"
+#include "nn/attention.h"
+#include "nn/head.h"
+#include "nn/layernorm.h"
+#include "nn/mlp.h"
+
+struct block {
+    struct layernorm norm1, norm2;
+    struct attention attention;
+    struct mlp mlp;
+};
+
+struct weights {
+    struct memory *memory;
+    struct gemm *patch;                       // (D, s p p 3), columns permuted (patch_embed.h)
+    float *class_token;                       // (D), NULL where there is none
+    float *distillation_token;                // (D)
+    float *registers;                         // (R, D)
+    float *positions;                         // (rows, D), NULL for sinusoids
+    struct layernorm pre_norm, norm, fc_norm; // weight NULL where there is none
+    struct block *blocks;                     // (n_blocks)
+    size_t n_blocks;
+    struct gemm *pooler, *classifier, *classifier2, *projection;
+    struct attention_pool pool;
+    uint64_t parameters; // numbers in the tensors
+    uint64_t bytes;      // memory they take here
+};
+
+// data-less tensors of `map` are made from `seed`. NaN and infinities are VDT_ERROR_NUMERIC.
+int weights_open(struct weights *weights, struct memory *memory, struct pool *pool,
+                 struct gemm_engine *engine, const struct geometry *geometry,
+                 const struct family *family, const struct tensor_map *map, uint64_t seed,
+                 vdt_error *error);
+void weights_close(struct weights *weights);
+
+#endif

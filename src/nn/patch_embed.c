@@ -1,0 +1,86 @@
+#include "nn/patch_embed.h"
+
+#include <string.h>
+
+#include "core/checked.h"
+
+// Patches a task makes and multiplies: as many as a product takes at once.
+enum { PATCHES_PER_TASK = 64 };
+
+struct run {
+    struct exec *exec;
+    const struct patch_embed *embed;
+    float *x;
+    size_t x_stride;
+    const float *positions;
+    const vdt_clip *clips;
+    const struct patch_grid *grid;
+    size_t tokens, tasks_per_clip;
+};
+
+static size_t patches_bytes(const struct gemm *projection) {
+    return (PATCHES_PER_TASK * gemm_k(projection) * sizeof(float) + 63) / 64 * 64;
+}
+
+size_t patch_embed_scratch_bytes(const struct gemm *projection) {
+    return patches_bytes(projection) + gemm_scratch_bytes(projection);
+}
+
+// One row: the tubelet of `token`, (s, p, p, 3).
+static void patchify(float *row, const struct patch_embed *embed, const vdt_clip *clip,
+                     const struct patch_grid *grid, size_t token) {
+    const size_t p = embed->patch;
+    const size_t t = token / (grid->h * grid->w), h = token / grid->w % grid->h,
+                 w = token % grid->w;
+    for (size_t frame = 0; frame < embed->tubelet; frame++) {
+        const uint8_t *corner = clip->pixels + (t * embed->tubelet + frame) * clip->frame_stride +
+                                h * p * clip->row_stride + w * p * 3;
+        for (size_t y = 0; y < p; y++, corner += clip->row_stride) {
+            for (size_t x = 0; x < p; x++, row += 3) {
+                row[0] = embed->values[0][corner[3 * x]];
+                row[1] = embed->values[1][corner[3 * x + 1]];
+                row[2] = embed->values[2][corner[3 * x + 2]];
+            }
+        }
+    }
+}
+
+static void embed_task(void *argument, size_t task, size_t thread, void *scratch) {
+    const struct run *run = argument;
+    const struct gemm *projection = run->embed->projection;
+    const size_t clip = task / run->tasks_per_clip;
+    const size_t first = task % run->tasks_per_clip * PATCHES_PER_TASK;
+    const size_t rows = min_size(PATCHES_PER_TASK, run->tokens - first);
+    const size_t k = gemm_k(projection), d = gemm_n(projection);
+    float *patches = scratch;
+    for (size_t i = 0; i < rows; i++) {
+        patchify(patches + i * k, run->embed, &run->clips[clip], run->grid, first + i);
+    }
+    float *x = run->x + clip * run->x_stride + first * d;
+    memcpy(x, run->positions + first * d, rows * d * sizeof *x);
+    const struct gemm_epilogue residual = {.activation = ACTIVATION_NONE, .accumulate = true};
+    const int status = gemm_rows(projection, x, d, patches, k, rows, &residual, thread,
+                                 (char *)scratch + patches_bytes(projection));
+    if (status) atomic_store(&run->exec->status, status);
+}
+
+void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
+                         size_t x_stride, const float *positions, const vdt_clip *clips,
+                         size_t n_clips, const struct patch_grid *grid) {
+    const size_t tokens = grid->t * grid->h * grid->w;
+    struct run run = {exec,     embed,     x,
+                      x_stride, positions, clips,
+                      grid,     tokens,    ceil_div(tokens, PATCHES_PER_TASK)};
+    exec_run(exec, n_clips * run.tasks_per_clip, embed_task, &run);
+    exec->macs +=
+        (uint64_t)n_clips * tokens * gemm_n(embed->projection) * gemm_k(embed->projection);
+}
+
+void patch_embed_permute(float *to, const float *from, size_t n_out, size_t tubelet, size_t patch) {
+    const size_t pixels = tubelet * patch * patch;
+    for (size_t o = 0; o < n_out; o++, from += 3 * pixels) {
+        for (size_t i = 0; i < pixels; i++) {
+            for (size_t c = 0; c < 3; c++) *to++ = from[c * pixels + i];
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// Patch embedding: a convolution whose stride is its kernel, as a matrix product.
+//
+// A token is a tubelet of s frames x p x p pixels. Its bytes become f32 through a table (the
+// processor's arithmetic, exactly) in the order they lie in memory, (frame, row, column, channel),
+// and meet weights permuted to that order when they were loaded. Patches are made a few rows at a
+// time in scratch memory: the whole matrix of patches is never in memory.
+#ifndef VIDETTE_NN_PATCH_EMBED_H
+#define VIDETTE_NN_PATCH_EMBED_H
+
+#include "ops/ops.h"
+
+struct patch_embed {
+    struct gemm *projection;    // (D, s p p 3)
+    size_t tubelet, patch;      // s, p
+    const float (*values)[256]; // [3][256]: byte to f32 by channel
+};
+
+// The tokens of one clip: t x h x w in this order; pixels beyond h p, w p are ignored.
+struct patch_grid {
+    size_t t, h, w;
+};
+
+// For each clip b: rows x + b * x_stride (t h w, D; contiguous) <- positions + projection(patches
+// of clips[b]), positions (t h w, D). Scratch: patch_embed_scratch_bytes.
+void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
+                         size_t x_stride, const float *positions, const vdt_clip *clips,
+                         size_t n_clips, const struct patch_grid *grid);
+
+size_t patch_embed_scratch_bytes(const struct gemm *projection);
+
+// to[o][t][y][x][c] = from[o][c][t][y][x] for n_out filters of s p p pixels and 3 channels.
+void patch_embed_permute(float *to, const float *from, size_t n_out, size_t tubelet, size_t patch);
+
+#endif

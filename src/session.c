@@ -1,0 +1,158 @@
+// A session: one plan, one block of memory, one thread at a time.
+#include "models/model.h"
+#include "session.h"
+
+void vdt_session_options_init(vdt_session_options *options) {
+    *options = (vdt_session_options){.abi = VDT_ABI, .clips = 1, .layer = VDT_LAYER_LAST};
+}
+
+static int plan(struct encoder *encoder, const vdt_model *model, const vdt_session_options *options,
+                vdt_error *error) {
+    enum { MAX_CLIPS = 4096 };
+    if (options->abi != VDT_ABI) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "session options: expected ABI %u, found %u",
+                           VDT_ABI, options->abi);
+    }
+    if (options->clips < 1 || options->clips > MAX_CLIPS) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "clips: expected 1..%d, found %u", MAX_CLIPS,
+                           options->clips);
+    }
+    if (options->layer < VDT_LAYER_LAST) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "layer: expected 0..%zu or last, found %d",
+                           model->geometry.blocks, options->layer);
+    }
+    const struct encoder_options plan_options = {
+        .clips = options->clips,
+        .frames = options->frames ? options->frames : model->info.frames,
+        .height = options->height ? options->height : model->info.height,
+        .width = options->width ? options->width : model->info.width,
+        .pool = options->pool,
+        .layer = options->layer == VDT_LAYER_LAST ? ENCODER_LAST : (size_t)options->layer,
+    };
+    return encoder_plan(encoder, model->context, &model->geometry, &model->weights, &plan_options,
+                        error);
+}
+
+// Lays the plan out without memory; the bytes it takes.
+static int measure(size_t *bytes, struct encoder *encoder, vdt_error *error) {
+    struct arena counting = {0};
+    encoder_layout(encoder, &counting);
+    if (counting.overflow) {
+        return status_fail(error, VDT_ERROR_MEMORY,
+                           "session: its buffers are larger than an address can hold");
+    }
+    *bytes = counting.peak;
+    return VDT_OK;
+}
+
+vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
+                                const vdt_session_options *options, vdt_error *error) {
+    vdt_session_options defaults;
+    vdt_session_options_init(&defaults);
+    struct encoder encoder;
+    const int status = plan(&encoder, model, options ? options : &defaults, error);
+    return status ? status : measure(bytes, &encoder, error);
+}
+
+static void fill_shape(struct vdt_session *session, size_t bytes) {
+    const struct encoder *encoder = &session->encoder;
+    session->shape = (vdt_session_shape_info){
+        .frames = (uint32_t)encoder->options.frames,
+        .height = (uint32_t)encoder->options.height,
+        .width = (uint32_t)encoder->options.width,
+        .tokens = (uint32_t)encoder->tokens,
+        .logits = encoder->n_logits,
+        .features = encoder->n_features,
+        .feature_dimensions = (uint32_t)encoder->feature_dimensions,
+        .bytes = bytes,
+    };
+    for (size_t i = 0; i < encoder->feature_dimensions; i++) {
+        session->shape.feature_shape[i] = encoder->feature_shape[i];
+    }
+}
+
+vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_session_options *options,
+                            vdt_error *error) {
+    vdt_session_options defaults;
+    vdt_session_options_init(&defaults);
+    struct memory *memory = &model->context->memory;
+    struct vdt_session *session = mem_alloc(memory, 1, sizeof *session, "session", error);
+    if (!session) return VDT_ERROR_MEMORY;
+    session->model = model;
+    size_t bytes = 0;
+    int status = plan(&session->encoder, model, options ? options : &defaults, error);
+    if (!status) status = measure(&bytes, &session->encoder, error);
+    if (!status) {
+        session->memory = mem_alloc_raw(memory, bytes, 1, "session", error);
+        if (!session->memory) status = VDT_ERROR_MEMORY;
+    }
+    if (status) {
+        vdt_session_close(&session);
+        return status;
+    }
+    struct arena arena = {.base = session->memory};
+    encoder_layout(&session->encoder, &arena);
+    session->encoder.values = model->values;
+    encoder_prepare(&session->encoder);
+    fill_shape(session, bytes);
+    *out = session;
+    return VDT_OK;
+}
+
+void vdt_session_close(vdt_session **handle) {
+    if (!handle || !*handle) return;
+    struct vdt_session *session = *handle;
+    struct memory *memory = &session->model->context->memory;
+    mem_free(memory, session->memory);
+    mem_free(memory, session);
+    *handle = NULL;
+}
+
+const vdt_session_shape_info *vdt_session_shape(const vdt_session *session) {
+    return &session->shape;
+}
+
+static int check_run(const struct vdt_session *session, const vdt_clip *clips, size_t n_clips,
+                     const vdt_output *output, vdt_error *error) {
+    const vdt_session_shape_info *shape = &session->shape;
+    if (n_clips < 1 || n_clips > session->encoder.options.clips) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "clips: this session packs 1..%zu, found %zu",
+                           session->encoder.options.clips, n_clips);
+    }
+    for (size_t i = 0; i < n_clips; i++) {
+        if (!clips[i].pixels || clips[i].row_stride < 3 * (size_t)shape->width ||
+            clips[i].frame_stride < shape->height * clips[i].row_stride) {
+            return status_fail(
+                error, VDT_ERROR_ARGUMENT,
+                "clip %zu: expected pixels with strides of at least %u x 3 bytes a row and %u rows",
+                i, shape->width, shape->height);
+        }
+    }
+    if (output->logits && shape->logits == 0) {
+        return status_fail(error, VDT_ERROR_UNSUPPORTED, "%s: this model has no classifier",
+                           session->model->name);
+    }
+    if (output->features && shape->features == 0) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "features: the session was opened without a pool");
+    }
+    if ((output->logits && output->logits_stride != 0 && output->logits_stride < shape->logits) ||
+        (output->features && output->features_stride != 0 &&
+         output->features_stride < shape->features)) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "output: expected strides of at least %zu logits, %zu features",
+                           shape->logits, shape->features);
+    }
+    return VDT_OK;
+}
+
+vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
+                           const vdt_output *output, vdt_stats *stats, vdt_error *error) {
+    const int status = check_run(session, clips, n_clips, output, error);
+    if (status) return status;
+    const size_t logits = output->logits_stride ? output->logits_stride : session->shape.logits;
+    const size_t features =
+        output->features_stride ? output->features_stride : session->shape.features;
+    return encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
+                           output->features, features, stats, error);
+}

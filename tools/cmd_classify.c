@@ -1,0 +1,184 @@
+// vidette classify: what happens in each clip.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "json_out.h"
+#include "pipeline.h"
+
+struct classify {
+    const struct settings *settings;
+    const vdt_model *model;
+    const vdt_session_shape_info *shape;
+    float *probabilities; // (logits)
+    uint64_t macs_dense;
+};
+
+static int begin(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
+                 struct output *output) {
+    (void)output;
+    struct classify *c = user;
+    c->model = model;
+    c->shape = shape;
+    c->macs_dense = vdt_model_info_get(model)->macs;
+    if (shape->logits == 0) {
+        fprintf(stderr,
+                "vidette: %s: expected a model with a classifier, found none; vidette embed reads "
+                "its features\n",
+                vdt_model_info_get(model)->name);
+        return -1;
+    }
+    c->probabilities = malloc(shape->logits * sizeof *c->probabilities);
+    if (!c->probabilities) fprintf(stderr, "vidette: out of memory\n");
+    return c->probabilities ? 0 : -1;
+}
+
+// The most probable class not named yet; named ones are marked by a negative probability.
+static size_t take_best(float *probabilities, size_t n) {
+    const size_t best = vdt_argmax(probabilities, n);
+    probabilities[best] = -probabilities[best] - 1.0f;
+    return best;
+}
+
+static float named_probability(const float *probabilities, size_t id) {
+    return -(probabilities[id] + 1.0f);
+}
+
+static void print_top(const struct classify *c, struct json_out *json, FILE *file) {
+    const size_t top = c->settings->top < c->shape->logits ? c->settings->top : c->shape->logits;
+    for (size_t i = 0; i < top; i++) {
+        const size_t id = take_best(c->probabilities, c->shape->logits);
+        const float probability = named_probability(c->probabilities, id);
+        if (!json) {
+            fprintf(file, "    %5.1f %%  %s\n", 100.0 * (double)probability,
+                    vdt_model_label(c->model, id));
+            continue;
+        }
+        json_open(json, '{');
+        json_key(json, "id");
+        json_integer(json, id);
+        json_key(json, "label");
+        json_text(json, vdt_model_label(c->model, id));
+        json_key(json, "probability");
+        json_number(json, (double)probability, 6);
+        json_close(json, '}');
+    }
+}
+
+static double total_ms(const struct result *r) {
+    return r->decode_ms + r->preprocess_ms + r->embed_ms + r->blocks_ms + r->head_ms;
+}
+
+static void print_text(const struct classify *c, const struct result *r, FILE *file) {
+    const double begin_time = r->times[0], end_time = r->times[r->n_frames - 1];
+    if (c->shape->frames > 1)
+        fprintf(file, "%s  %.2f-%.2f s\n", r->input, begin_time, end_time);
+    else
+        fprintf(file, "%s  %.2f s\n", r->input, begin_time);
+    print_top(c, NULL, file);
+    if (!c->settings->quiet) {
+        fprintf(
+            file,
+            "    decode %.1f ms, preprocess %.1f, embed %.1f, blocks %.1f, head %.1f: %.1f ms\n",
+            r->decode_ms, r->preprocess_ms, r->embed_ms, r->blocks_ms, r->head_ms, total_ms(r));
+    }
+}
+
+static void print_stage(struct json_out *json, const char *name, double ms) {
+    json_key(json, name);
+    json_number(json, round(ms * 1e3) * 1e-3, 9);
+}
+
+static void print_tokens(struct json_out *json, const struct classify *c) {
+    const unsigned tokens = c->shape->tokens;
+    json_key(json, "tokens");
+    json_open(json, '{');
+    static const char *const names[] = {"total", "kept", "final"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_key(json, names[i]);
+        json_integer(json, tokens);
+    }
+    json_key(json, "layers");
+    json_open(json, '[');
+    for (unsigned i = 0; i < vdt_model_info_get(c->model)->layers; i++) json_integer(json, tokens);
+    json_close(json, ']');
+    json_close(json, '}');
+}
+
+static void print_frames(struct json_out *json, const struct result *r) {
+    json_key(json, "frames");
+    json_open(json, '[');
+    for (size_t i = 0; i < r->n_frames; i++) json_integer(json, r->frames[i]);
+    json_close(json, ']');
+    json_key(json, "time");
+    json_open(json, '[');
+    json_number(json, r->times[0], 9);
+    json_number(json, r->times[r->n_frames - 1], 9);
+    json_close(json, ']');
+}
+
+static void print_json(const struct classify *c, const struct result *r, FILE *file) {
+    struct json_out json;
+    json_begin(&json, file);
+    json_open(&json, '{');
+    json_key(&json, "input");
+    json_text(&json, r->input);
+    json_key(&json, "clip");
+    json_integer(&json, r->clip);
+    print_frames(&json, r);
+    json_key(&json, "top");
+    json_open(&json, '[');
+    print_top(c, &json, file);
+    json_close(&json, ']');
+    if (c->settings->logits) {
+        json_key(&json, "logits");
+        json_floats(&json, r->logits, c->shape->logits);
+    }
+    print_tokens(&json, c);
+    json_key(&json, "macs");
+    json_open(&json, '{');
+    json_key(&json, "dense");
+    json_integer(&json, c->macs_dense);
+    json_key(&json, "done");
+    json_integer(&json, r->macs);
+    json_close(&json, '}');
+    if (r->lost > 0) {
+        json_key(&json, "lost");
+        json_integer(&json, r->lost);
+    }
+    json_key(&json, "ms");
+    json_open(&json, '{');
+    print_stage(&json, "decode", r->decode_ms);
+    print_stage(&json, "preprocess", r->preprocess_ms);
+    print_stage(&json, "decide", 0.0);
+    print_stage(&json, "embed", r->embed_ms);
+    print_stage(&json, "blocks", r->blocks_ms);
+    print_stage(&json, "head", r->head_ms);
+    print_stage(&json, "total", total_ms(r));
+    json_close(&json, '}');
+    json_close(&json, '}');
+    json_end_line(&json);
+}
+
+static int write_result(void *user, const struct result *r, struct output *output) {
+    struct classify *c = user;
+    memcpy(c->probabilities, r->logits, c->shape->logits * sizeof *c->probabilities);
+    vdt_softmax(c->probabilities, c->shape->logits);
+    if (c->settings->json || output->path)
+        print_json(c, r, output->file);
+    else
+        print_text(c, r, output->file);
+    if (fflush(output->file) == 0 && !ferror(output->file)) return 0;
+    fprintf(stderr, "vidette: %s: cannot be written\n", output->path ? output->path : "stdout");
+    return -1;
+}
+
+int classify_run(const struct settings *settings) {
+    struct classify c = {.settings = settings};
+    const struct consumer consumer = {
+        .logits = true, .begin = begin, .result = write_result, .user = &c};
+    const int status = pipeline_run(settings, "classify", &consumer);
+    free(c.probabilities);
+    return status;
+}

@@ -1,0 +1,34 @@
+// A result file that appears whole or not at all.
+//
+// Bytes go to FILE.part beside it, which is renamed at the end and removed on failure. With resume,
+// an interrupted run keeps FILE.part and, in FILE.part.json, how many inputs it holds and for which
+// command line; the same command line goes on from there. Without a path, output is stdout.
+#ifndef VIDETTE_TOOLS_OUTPUT_H
+#define VIDETTE_TOOLS_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct output {
+    FILE *file;
+    const char *path; // NULL: stdout
+    char *part, *note;
+    bool resume;
+    uint64_t identity;  // of the command line
+    size_t inputs_done; // whole inputs in the file
+};
+
+// path may be NULL. identity tells command lines apart: only a part of the same one is gone on
+// with. Returns 0, or -1 after a message.
+int output_open(struct output *output, const char *path, bool resume, uint64_t identity);
+
+// All results of `inputs_done` inputs are written. Returns 0, or -1 after a message (a full disk).
+int output_commit(struct output *output, size_t inputs_done);
+
+// keep: give the file its name. Else it is removed, or left for a later run with resume.
+// Returns 0, or -1 after a message.
+int output_close(struct output *output, bool keep);
+
+#endif

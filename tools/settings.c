@@ -1,0 +1,369 @@
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+static bool parse_unsigned(const char *text, unsigned max, unsigned *out) {
+    char *end;
+    errno = 0;
+    if (*text < '0' || *text > '9') return false;
+    const unsigned long value = strtoul(text, &end, 10);
+    if (*end || errno || value > max) return false;
+    *out = (unsigned)value;
+    return true;
+}
+
+static bool set_threads(struct settings *s, const char *v) {
+    return parse_unsigned(v, 256, &s->threads);
+}
+
+static bool set_size(struct settings *s, const char *v) {
+    return parse_unsigned(v, 8192, &s->size);
+}
+
+static bool set_batch(struct settings *s, const char *v) {
+    return parse_unsigned(v, 1024, &s->batch);
+}
+
+static bool set_rate(struct settings *s, const char *v) {
+    return parse_unsigned(v, 100000, &s->rate) && s->rate > 0;
+}
+
+static bool set_frames(struct settings *s, const char *v) {
+    return parse_unsigned(v, 1024, &s->frames) && s->frames > 0;
+}
+
+static bool set_top(struct settings *s, const char *v) {
+    return parse_unsigned(v, 100000, &s->top);
+}
+
+static bool set_model(struct settings *s, const char *v) {
+    s->model = v;
+    return *v != '\0';
+}
+
+static bool set_arch(struct settings *s, const char *v) {
+    s->arch = v;
+    return *v != '\0';
+}
+
+static bool set_output(struct settings *s, const char *v) {
+    s->output = v;
+    return *v != '\0';
+}
+
+static bool set_precision(struct settings *s, const char *v) {
+    s->precision = VDT_PRECISION_AUTO;
+    if (strcmp(v, "f32") == 0) s->precision = VDT_PRECISION_F32;
+    return s->precision == VDT_PRECISION_F32 || strcmp(v, "auto") == 0;
+}
+
+static bool set_cpu(struct settings *s, const char *v) {
+    static const struct {
+        const char *name;
+        vdt_cpu cpu;
+    } names[] = {{"c", VDT_CPU_C},
+                 {"avx2", VDT_CPU_AVX2},
+                 {"avx512", VDT_CPU_AVX512},
+                 {"best", VDT_CPU_BEST}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(v, names[i].name) != 0) continue;
+        s->cpu = names[i].cpu;
+        return true;
+    }
+    return false;
+}
+
+// center | uniform | hf-pipeline | multi:KxM | slide:SECONDS
+static bool set_sampling(struct settings *s, const char *v) {
+    if (strcmp(v, "center") == 0)
+        s->sampling = VDT_SAMPLE_CENTER;
+    else if (strcmp(v, "uniform") == 0)
+        s->sampling = VDT_SAMPLE_UNIFORM;
+    else if (strcmp(v, "hf-pipeline") == 0)
+        s->sampling = VDT_SAMPLE_HF_PIPELINE;
+    else if (strncmp(v, "multi:", 6) == 0) {
+        char extra;
+        s->sampling = VDT_SAMPLE_MULTI;
+        return sscanf(v + 6, "%3ux%1u%c", &s->views_time, &s->views_space, &extra) == 2 &&
+               s->views_time >= 1 && s->views_time <= 100 &&
+               (s->views_space == 1 || s->views_space == 3);
+    } else if (strncmp(v, "slide:", 6) == 0) {
+        char *end;
+        s->sampling = VDT_SAMPLE_SLIDE;
+        s->seconds = strtod(v + 6, &end);
+        return end != v + 6 && *end == '\0' && s->seconds > 0 && s->seconds <= 1e6;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool set_pool(struct settings *s, const char *v) {
+    static const struct {
+        const char *name;
+        vdt_pool pool;
+    } names[] = {{"cls", VDT_POOL_CLASS},
+                 {"mean", VDT_POOL_MEAN},
+                 {"none", VDT_POOL_TOKENS},
+                 {"map", VDT_POOL_MAP},
+                 {"head", VDT_POOL_HEAD}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(v, names[i].name) != 0) continue;
+        s->pool = names[i].pool;
+        return true;
+    }
+    return false;
+}
+
+static bool set_layer(struct settings *s, const char *v) {
+    unsigned layer = 0;
+    s->layer = VDT_LAYER_LAST;
+    if (strcmp(v, "last") == 0) return true;
+    if (!parse_unsigned(v, 100000, &layer)) return false;
+    s->layer = (int)layer;
+    return true;
+}
+
+static bool set_progress(struct settings *s, const char *v) {
+    s->no_progress = strcmp(v, "never") == 0;
+    return s->no_progress || strcmp(v, "auto") == 0;
+}
+
+static bool set_json(struct settings *s, const char *v) {
+    (void)v;
+    return s->json = true;
+}
+
+static bool set_logits(struct settings *s, const char *v) {
+    (void)v;
+    return s->logits = true;
+}
+
+static bool set_quiet(struct settings *s, const char *v) {
+    (void)v;
+    return s->quiet = true;
+}
+
+static bool set_verbose(struct settings *s, const char *v) {
+    (void)v;
+    return s->verbose = true;
+}
+
+static bool set_resume(struct settings *s, const char *v) {
+    (void)v;
+    return s->resume = true;
+}
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+struct option {
+    const char *name;
+    char letter;          // 0: none
+    const char *argument; // NULL: a flag
+    enum command_bits commands;
+    bool (*set)(struct settings *settings, const char *value);
+    const char *expected; // of the argument, for messages
+    const char *help;
+};
+
+static const struct option options[] = {
+    {"model", 'm', "MODEL", FOR_ALL, set_model, "a directory",
+     "Hugging Face directory (default: the small model installed with Vidette)"},
+    {"arch", 0, "NAME", FOR_ALL, set_arch, "a name",
+     "named geometry with seeded random weights instead of a model"},
+    {"size", 0, "N", FOR_ALL, set_size, "pixels, 1..8192", "pixel side of the input"},
+    {"output", 'o', "FILE", FOR_RUN, set_output, "a file",
+     "write results to FILE (embed: .npy or .jsonl)"},
+    {"pool", 0, "POOL", FOR_EMBED, set_pool, "cls, mean, none, map or head",
+     "cls, mean, none, map or head (default head)"},
+    {"layer", 0, "LAYER", FOR_EMBED, set_layer, "0..L or last",
+     "0 (input of block 1) .. L (output of the last), or last (default)"},
+    {"sampling", 0, "HOW", FOR_RUN, set_sampling,
+     "center, uniform, hf-pipeline, multi:KxM (M 1 or 3) or slide:SECONDS",
+     "center, uniform, hf-pipeline, multi:KxM or slide:SECONDS"},
+    {"rate", 0, "N", FOR_RUN, set_rate, "frames, 1..100000",
+     "stride in frames (default: the model's)"},
+    {"frames", 0, "N", FOR_RUN, set_frames, "frames, 1..1024",
+     "frames of a clip, where the model allows it"},
+    {"top", 0, "K", FOR_CLASSIFY, set_top, "a number", "classes to name (default 5)"},
+    {"logits", 0, NULL, FOR_CLASSIFY, set_logits, NULL, "put all logits into the JSON"},
+    {"json", 0, NULL, FOR_ALL, set_json, NULL, "one JSON object a line on stdout"},
+    {"precision", 0, "P", FOR_ALL, set_precision, "auto or f32", "auto or f32"},
+    {"threads", 0, "N", FOR_ALL, set_threads, "0..256", "threads that compute (default 0: all)"},
+    {"batch", 0, "N", FOR_RUN, set_batch, "clips, 0..1024",
+     "most clips packed into a call (default 0: by their size)"},
+    {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512 or best",
+     "highest instruction set to use (default best)"},
+    {"resume", 0, NULL, FOR_RUN, set_resume, NULL,
+     "keep finished results when interrupted, go on from them"},
+    {"progress", 0, "WHEN", FOR_RUN, set_progress, "auto or never",
+     "bars on stderr: auto or never"},
+    {"quiet", 'q', NULL, FOR_ALL, set_quiet, NULL, "results and errors only"},
+    {"verbose", 'v', NULL, FOR_ALL, set_verbose, NULL, "say what runs where"},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static const struct option *find_option(const struct command *command, const char *name,
+                                        size_t length) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        const bool same =
+            strlen(options[i].name) == length && memcmp(options[i].name, name, length) == 0;
+        if (same && (options[i].commands & command->bit)) return &options[i];
+    }
+    return NULL;
+}
+
+static const struct option *find_letter(const struct command *command, char letter) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (options[i].letter == letter && (options[i].commands & command->bit)) return &options[i];
+    }
+    return NULL;
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+// Edit distance (Levenshtein 1966) of words up to 31 letters.
+static size_t distance(const char *a, const char *b) {
+    enum { MAX = 32 };
+    size_t row[MAX];
+    const size_t n = strlen(a), m = strlen(b);
+    if (n >= MAX || m >= MAX) return MAX;
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            const size_t above = row[j];
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best) best = above + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[m];
+}
+
+const char *nearest_name(const char *word, const char *const *names) {
+    const char *best = NULL;
+    size_t nearest = strlen(word) / 2 + 1; // farther is no help
+    for (; *names; names++) {
+        const size_t d = distance(word, *names);
+        if (d < nearest) {
+            nearest = d;
+            best = *names;
+        }
+    }
+    return best;
+}
+
+static int unknown_option(const struct command *command, const char *argument) {
+    const char *names[OPTIONS + 1];
+    char word[32];
+    size_t n = 0;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (options[i].commands & command->bit) names[n++] = options[i].name;
+    }
+    names[n] = NULL;
+    const size_t length = strcspn(argument + 2, "=");
+    snprintf(word, sizeof word, "%.*s", (int)length,
+             argument[1] == '-' ? argument + 2 : argument + 1);
+    const char *near = nearest_name(word, names);
+    fprintf(stderr, "vidette: %s: unknown option%s%s (vidette %s --help lists them)\n", argument,
+            near ? ", did you mean --" : "", near ? near : "", command->name);
+    return EXIT_USAGE;
+}
+
+void settings_help(const struct command *command) {
+    printf("%s\n\n    vidette %s %s\n\nExample\n    %s\n\nOptions\n", command->summary,
+           command->name, command->arguments, command->example);
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (!(options[i].commands & command->bit)) continue;
+        char left[40];
+        snprintf(left, sizeof left, "%s%c%s--%s%s%s", options[i].letter ? "-" : " ",
+                 options[i].letter ? options[i].letter : ' ', options[i].letter ? ", " : "  ",
+                 options[i].name, options[i].argument ? " " : "",
+                 options[i].argument ? options[i].argument : "");
+        printf("    %-22s %s\n", left, options[i].help);
+    }
+    printf("    %-22s %s\n", "    --help", "this page");
+}
+
+/* ---- parsing ------------------------------------------------------------------------------- */
+
+static int set_option(struct settings *settings, const struct option *option, const char *value) {
+    if (option->set(settings, value)) return EXIT_DONE;
+    fprintf(stderr, "vidette: --%s: expected %s, found '%s'\n", option->name, option->expected,
+            value);
+    return EXIT_USAGE;
+}
+
+// One option at argv[*i], which may take the next argument too.
+static int parse_option(struct settings *settings, const struct command *command, int argc,
+                        char **argv, int *i) {
+    const char *argument = argv[*i], *value = NULL;
+    const struct option *option;
+    if (argument[1] == '-') {
+        const size_t length = strcspn(argument + 2, "=");
+        option = find_option(command, argument + 2, length);
+        if (argument[2 + length] == '=') value = argument + 3 + length;
+    } else {
+        option = find_letter(command, argument[1]);
+        if (argument[2]) value = argument + 2;
+    }
+    if (!option) return unknown_option(command, argument);
+    if (!option->argument && value) {
+        fprintf(stderr, "vidette: --%s: takes no value, found '%s'\n", option->name, value);
+        return EXIT_USAGE;
+    }
+    if (option->argument && !value) {
+        if (*i + 1 >= argc) {
+            fprintf(stderr, "vidette: --%s: expected %s, found nothing\n", option->name,
+                    option->expected);
+            return EXIT_USAGE;
+        }
+        value = argv[++*i];
+    }
+    return set_option(settings, option, value);
+}
+
+int settings_parse(struct settings *settings, const struct command *command, int argc, char **argv,
+                   bool *done) {
+    *settings = (struct settings){.top = 5,
+                                  .views_time = 1,
+                                  .views_space = 1,
+                                  .seconds = 1.0,
+                                  .cpu = VDT_CPU_BEST,
+                                  .pool = VDT_POOL_HEAD,
+                                  .layer = VDT_LAYER_LAST};
+    *done = false;
+    settings->inputs = calloc((size_t)argc + 1, sizeof *settings->inputs);
+    if (!settings->inputs) return EXIT_FAILED;
+    bool options_end = false;
+    for (int i = 0; i < argc; i++) {
+        const char *argument = argv[i];
+        if (options_end || argument[0] != '-' || argument[1] == '\0') {
+            settings->inputs[settings->n_inputs++] = argument;
+        } else if (strcmp(argument, "--") == 0) {
+            options_end = true;
+        } else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            settings_help(command);
+            *done = true;
+            return EXIT_DONE;
+        } else {
+            const int status = parse_option(settings, command, argc, argv, &i);
+            if (status != EXIT_DONE) return status;
+        }
+    }
+    if (settings->model && settings->arch) {
+        fprintf(stderr,
+                "vidette: --arch: expected either a model or an architecture, found both\n");
+        return EXIT_USAGE;
+    }
+    return EXIT_DONE;
+}

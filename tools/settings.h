@@ -1,0 +1,63 @@
+// What users typed: one struct for all commands, filled from one table of options.
+#ifndef VIDETTE_TOOLS_SETTINGS_H
+#define VIDETTE_TOOLS_SETTINGS_H
+
+#include <stdbool.h>
+
+#include <vidette/vidette.h>
+
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct settings {
+    // model
+    const char *model; // a directory; NULL: the installed one
+    const char *arch;  // a named geometry instead; may be NULL
+    unsigned size;     // pixel side, 0: the model's
+    // machine
+    vdt_precision precision;
+    unsigned threads;
+    vdt_cpu cpu;
+    unsigned batch; // clips packed a call, 0: by the number of tokens
+    // video
+    vdt_sampling_kind sampling;
+    unsigned views_time, views_space;
+    double seconds;
+    unsigned rate, frames;
+    // output
+    bool json, logits, quiet, verbose, resume, no_progress;
+    unsigned top;
+    const char *output;
+    vdt_pool pool;
+    int layer;
+    // inputs
+    const char **inputs; // (n_inputs), into argv
+    size_t n_inputs;
+};
+
+// Commands as bits, to say which of them an option belongs to.
+enum command_bits { FOR_CLASSIFY = 1, FOR_EMBED = 2, FOR_INFO = 4, FOR_RUN = 3, FOR_ALL = 7 };
+
+struct command {
+    const char *name;
+    enum command_bits bit;
+    const char *arguments; // after the name, for the usage line
+    const char *summary;   // one line
+    const char *example;   // a whole command line
+    int (*run)(const struct settings *settings);
+};
+
+// The commands, ended by a NULL name.
+extern const struct command commands[];
+
+// Fills settings from the arguments after the command's name. Returns EXIT_DONE to go on; else an
+// exit status, after a message (or the help) was printed. inputs must be freed.
+int settings_parse(struct settings *settings, const struct command *command, int argc, char **argv,
+                   bool *done);
+
+// One screen of help.
+void settings_help(const struct command *command);
+
+// The one of `names` (NULL at the end) most like `word`, or NULL where none is near.
+const char *nearest_name(const char *word, const char *const *names);
+
+#endif
