@@ -35,7 +35,15 @@ struct settings {
 };
 
 // Commands as bits, to say which of them an option belongs to.
-enum command_bits { FOR_CLASSIFY = 1, FOR_EMBED = 2, FOR_INFO = 4, FOR_RUN = 3, FOR_ALL = 7 };
+enum command_bits {
+    FOR_CLASSIFY = 1,
+    FOR_EMBED = 2,
+    FOR_INFO = 4,
+    FOR_BENCH = 8,
+    FOR_READING = FOR_CLASSIFY | FOR_EMBED, // those that read inputs through a pipeline
+    FOR_BATCH = FOR_READING | FOR_BENCH,
+    FOR_ALL = FOR_READING | FOR_INFO | FOR_BENCH,
+};
 
 struct command {
     const char *name;

@@ -52,9 +52,7 @@ extern "C" {
 #define VDT_API
 #endif
 
-/* ---- status
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 typedef enum vdt_status {
     VDT_OK = 0,
@@ -77,9 +75,7 @@ typedef struct vdt_error {
 VDT_API const char *vdt_version(void); // VDT_VERSION of the library that is running
 VDT_API const char *vdt_status_name(vdt_status status); // "ok", "format", ...; never NULL
 
-/* ---- context
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- context --------------------------------------------------------------------------------- */
 
 typedef struct vdt_context vdt_context;
 
@@ -122,9 +118,7 @@ VDT_API const char *vdt_context_cpu(const vdt_context *context);  // "c", "avx2"
 VDT_API const char *
 vdt_context_gemm(const vdt_context *context); // what multiplies matrices: "onednn", "tiles"
 
-/* ---- model
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- model ----------------------------------------------------------------------------------- */
 
 typedef struct vdt_model vdt_model;
 
@@ -184,9 +178,7 @@ VDT_API const char *vdt_model_label(const vdt_model *model, size_t id); // NULL 
 VDT_API const char *vdt_arch_name(size_t index);                        // NULL past the last
 VDT_API const char *vdt_family_name(size_t index);                      // NULL past the last
 
-/* ---- session
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- session --------------------------------------------------------------------------------- */
 
 typedef struct vdt_session vdt_session;
 
@@ -266,8 +258,13 @@ VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, 
 VDT_API size_t vdt_argmax(const float *values, size_t n);
 VDT_API void vdt_softmax(float *values, size_t n);
 
-/* ---- video in
- * ---------------------------------------------------------------------------------------------- */
+// The rate, in billions of floating-point operations a second, of a large matrix product on all of
+// the context's threads: what efficiencies are measured against. The fastest of some repeats of the
+// faster engine; takes about a second.
+VDT_API vdt_status vdt_gemm_peak(double *gflops, vdt_context *context, vdt_precision precision,
+                                 vdt_error *error);
+
+/* ---- video in -------------------------------------------------------------------------------- */
 
 typedef struct vdt_reader vdt_reader;
 
@@ -347,9 +344,7 @@ VDT_API void vdt_reader_close(vdt_reader **reader);
 VDT_API vdt_status vdt_video_probe(vdt_video_info *info, vdt_context *context, const char *input,
                                    vdt_error *error);
 
-/* ---- arrays
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- arrays ---------------------------------------------------------------------------------- */
 
 enum { VDT_NPY_HEADER = 128 };
 

@@ -13,37 +13,27 @@ enum { MAX_SIDE = 16384 };
 #define CLIP_STD                                                                                   \
     { 0.26862954, 0.26130258, 0.27577711 }
 
+// clang-format off
 static const struct {
     const char *prefix; // of the class name
     bool int_is_square; // what a bare integer `size` means
-    struct processor defaults;
+    enum resize_mode resize;
+    size_t size;
+    enum resample resample;
+    bool crop;          // to 224
+    double scale;
+    bool offset;
+    double mean[3], std[3];
 } rows[] = {
-    {"VideoMAE",
-     false,
-     {RESIZE_SHORTEST_EDGE, 224, 224, RESAMPLE_BILINEAR, true, 224, 224, 1 / 255.0, false, HALF,
-      HALF}},
-    {"Vivit",
-     false,
-     {RESIZE_SHORTEST_EDGE, 256, 256, RESAMPLE_BILINEAR, true, 224, 224, 1 / 127.5, true, HALF,
-      HALF}},
-    {"ViT",
-     true,
-     {RESIZE_EXACT, 224, 224, RESAMPLE_BILINEAR, false, 224, 224, 1 / 255.0, false, HALF, HALF}},
-    {"DeiT",
-     true,
-     {RESIZE_EXACT, 256, 256, RESAMPLE_BICUBIC, true, 224, 224, 1 / 255.0, false, HALF, HALF}},
-    {"Bit",
-     false,
-     {RESIZE_SHORTEST_EDGE, 224, 224, RESAMPLE_BICUBIC, true, 224, 224, 1 / 255.0, false, CLIP_MEAN,
-      CLIP_STD}},
-    {"CLIP",
-     false,
-     {RESIZE_SHORTEST_EDGE, 224, 224, RESAMPLE_BICUBIC, true, 224, 224, 1 / 255.0, false, CLIP_MEAN,
-      CLIP_STD}},
-    {"Siglip",
-     true,
-     {RESIZE_EXACT, 224, 224, RESAMPLE_BICUBIC, false, 224, 224, 1 / 255.0, false, HALF, HALF}},
+    {"VideoMAE", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, HALF, HALF},
+    {"Vivit", false, RESIZE_SHORTEST_EDGE, 256, RESAMPLE_BILINEAR, true, 1 / 127.5, true, HALF, HALF},
+    {"ViT", true, RESIZE_EXACT, 224, RESAMPLE_BILINEAR, false, 1 / 255.0, false, HALF, HALF},
+    {"DeiT", true, RESIZE_EXACT, 256, RESAMPLE_BICUBIC, true, 1 / 255.0, false, HALF, HALF},
+    {"Bit", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},
+    {"CLIP", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},
+    {"Siglip", true, RESIZE_EXACT, 224, RESAMPLE_BICUBIC, false, 1 / 255.0, false, HALF, HALF},
 };
+// clang-format on
 
 static size_t find_row(const char *name) {
     size_t row = 0;
@@ -54,10 +44,27 @@ static size_t find_row(const char *name) {
     return row;
 }
 
+static struct processor row_defaults(size_t row) {
+    struct processor processor = {
+        .resize = rows[row].resize,
+        .height = rows[row].size,
+        .width = rows[row].size,
+        .resample = rows[row].resample,
+        .crop = rows[row].crop,
+        .crop_height = 224,
+        .crop_width = 224,
+        .scale = rows[row].scale,
+        .offset = rows[row].offset,
+    };
+    memcpy(processor.mean, rows[row].mean, sizeof processor.mean);
+    memcpy(processor.std, rows[row].std, sizeof processor.std);
+    return processor;
+}
+
 bool processor_defaults(struct processor *processor, const char *name) {
     const size_t row = find_row(name);
     if (row == sizeof rows / sizeof *rows) return false;
-    *processor = rows[row].defaults;
+    *processor = row_defaults(row);
     return true;
 }
 
@@ -121,6 +128,12 @@ static void parse_channels(double channels[3], struct config *config, const char
     }
 }
 
+void processor_parse_normalisation(struct processor *processor, struct config *config,
+                                   const char *mean, const char *std) {
+    parse_channels(processor->mean, config, mean, -1e6);
+    parse_channels(processor->std, config, std, 1e-9);
+}
+
 // A flag where an explicit null means false, as it does for the processors themselves.
 static bool parse_flag(struct config *config, const char *key, bool fallback) {
     if (json_value_is_null(json_value_member(config->object, key))) return false;
@@ -133,7 +146,7 @@ int processor_parse(struct processor *out, struct config *config, const char *fa
     name = config_string(config, "video_processor_type", name);
     size_t row = find_row(name);
     if (row == sizeof rows / sizeof *rows) row = find_row(family_class);
-    struct processor processor = rows[row].defaults;
+    struct processor processor = row_defaults(row);
 
     parse_size(&processor, config, rows[row].int_is_square);
     parse_crop(&processor, config);
@@ -146,8 +159,7 @@ int processor_parse(struct processor *out, struct config *config, const char *fa
         processor.scale = 1.0;
         processor.offset = false;
     }
-    parse_channels(processor.mean, config, "image_mean", -1e6);
-    parse_channels(processor.std, config, "image_std", 1e-9);
+    processor_parse_normalisation(&processor, config, "image_mean", "image_std");
     if (!parse_flag(config, "do_normalize", true)) {
         for (size_t c = 0; c < 3; c++) processor.mean[c] = 0.0, processor.std[c] = 1.0;
     }

@@ -29,6 +29,7 @@ struct processor {
     enum resample resample;
     bool crop;
     size_t crop_height, crop_width;
+    bool crop_rounds;       // an odd margin is halved to the even number (torchvision), not down
     double scale;           // bytes are multiplied by this, 1 where nothing is rescaled
     bool offset;            // ViViT: then 1 is subtracted
     double mean[3], std[3]; // 0 and 1 where nothing is normalised
@@ -40,6 +41,10 @@ bool processor_defaults(struct processor *processor, const char *name);
 
 // Reads the fields of `config` over the defaults of the class it names, or of `family_class`.
 int processor_parse(struct processor *processor, struct config *config, const char *family_class);
+
+// Reads three numbers (or one for all) each under the keys `mean` and `std`.
+void processor_parse_normalisation(struct processor *processor, struct config *config,
+                                   const char *mean, const char *std);
 
 // The size of every frame after resize and crop, if it does not depend on the input.
 bool processor_output_size(const struct processor *processor, size_t *height, size_t *width);

@@ -24,18 +24,24 @@ static void pack_columns(float *panels, const float *v, size_t v_stride, size_t 
     }
 }
 
+// One row of C over one panel: a chain of sums for each of its columns.
+static void row_product(float *c, const float *a, const float *b, size_t width, size_t k,
+                        bool accumulate) {
+    float sum[PANEL];
+    for (size_t j = 0; j < PANEL; j++) sum[j] = accumulate && j < width ? c[j] : 0.0f;
+    for (size_t i = 0; i < k; i++) {
+#pragma GCC unroll 1 // unrolled, gcc no longer sees a vector in it
+        for (size_t j = 0; j < PANEL; j++) sum[j] += a[i] * b[i * PANEL + j];
+    }
+    for (size_t j = 0; j < width; j++) c[j] = sum[j];
+}
+
 static void product(float *c, size_t c_stride, const float *const *a, size_t rows,
                     const float *panels, size_t panel_stride, size_t n, size_t k, bool accumulate) {
     for (size_t first = 0; first < n; first += PANEL, panels += panel_stride) {
         const size_t width = n - first < PANEL ? n - first : PANEL;
         for (size_t row = 0; row < rows; row++) {
-            float *out = c + row * c_stride + first;
-            float sum[PANEL] = {0};
-            if (accumulate) memcpy(sum, out, width * sizeof *sum);
-            for (size_t i = 0; i < k; i++) {
-                for (size_t j = 0; j < PANEL; j++) sum[j] += a[row][i] * panels[i * PANEL + j];
-            }
-            memcpy(out, sum, width * sizeof *sum);
+            row_product(c + row * c_stride + first, a[row], panels, width, k, accumulate);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/io.h"
+#include "models/timm.h"
 
 enum { MODEL_CARD_BYTES = 4 << 20 };
 
@@ -49,57 +50,57 @@ static const struct {
     {"processor_config.json", "image_processor"},
 };
 
-// Reads the place if it is there; sets *found.
-static int read_processor(struct vdt_model *model, const char *directory, const char *name,
-                          const char *object, bool *found, vdt_error *error) {
+// Reads a place if it is there; sets *found.
+static int read_processor(struct vdt_model *model, const char *directory, size_t place, bool *found,
+                          vdt_error *error) {
+    const char *name = processor_places[place].file, *object = processor_places[place].object;
     char path[PATH_MAX];
     if (io_join(path, sizeof path, directory, name, NULL) || !io_is_file(path)) return VDT_OK;
     struct json_file file = {0};
     int status = open_json(&file, directory, name, error);
     if (!status) {
         struct config config = {.object = file.root, .file = file.path, .error = error};
-        *found = object == NULL || config_has(&config, object);
         struct config fields = object ? config_object(&config, object) : config;
-        if (*found)
-            status = processor_parse(&model->processor, &fields, model->family->processor_class);
-        if (*found && !status) {
+        *found = fields.object != NULL;
+        if (*found) {
             model->info.rate =
                 (uint32_t)config_size(&fields, "frame_sampling_rate", model->info.rate, 0, 100000);
-            status = fields.status;
+            processor_parse(&model->processor, &fields, model->family->processor_class);
         }
+        status = fields.status;
     }
     close_json(&file);
     return status;
 }
 
-// The processor's output is the model's input; a directory without one is used with the family's
-// defaults at the config's size.
-static int open_processor(struct vdt_model *model, const char *directory, vdt_error *error) {
-    const struct geometry *geometry = &model->geometry;
+static int find_processor(struct vdt_model *model, const char *directory, vdt_error *error) {
+    const size_t places = sizeof processor_places / sizeof *processor_places;
     bool found = false;
-    processor_defaults(&model->processor, model->family->processor_class);
-    for (size_t i = 0;
-         directory && i < sizeof processor_places / sizeof *processor_places && !found; i++) {
-        const int status = read_processor(model, directory, processor_places[i].file,
-                                          processor_places[i].object, &found, error);
-        if (status) return status;
+    int status = VDT_OK;
+    for (size_t i = 0; i < places && !found && !status; i++) {
+        status = read_processor(model, directory, i, &found, error);
     }
-    if (!found) processor_set_size(&model->processor, geometry->height, geometry->width);
+    // A directory without one: the family's defaults, at the config's size.
+    if (!found)
+        processor_set_size(&model->processor, model->geometry.height, model->geometry.width);
+    return status;
+}
+
+// The processor's output is the model's input. Where it would leave frames of different sizes (a
+// resize of the shorter side alone), the rest is cropped to the config's size.
+static void use_processor(struct vdt_model *model) {
+    struct processor *processor = &model->processor;
     size_t height, width;
-    if (!processor_output_size(&model->processor, &height, &width)) {
-        height = geometry->height;
-        width = geometry->width;
-        if (model->processor.resize ==
-            RESIZE_SHORTEST_EDGE) { // frames must become equal: crop what is left over
-            model->processor.crop = true;
-            model->processor.crop_height = height;
-            model->processor.crop_width = width;
-        }
+    if (!processor_output_size(processor, &height, &width)) {
+        height = model->geometry.height;
+        width = model->geometry.width;
+        processor->crop = processor->resize == RESIZE_SHORTEST_EDGE;
+        processor->crop_height = height;
+        processor->crop_width = width;
     }
     model->info.height = (uint32_t)height;
     model->info.width = (uint32_t)width;
-    processor_values(&model->processor, model->values);
-    return VDT_OK;
+    processor_values(processor, model->values);
 }
 
 /* ---- config -------------------------------------------------------------------------------- */
@@ -114,21 +115,10 @@ static void list_families(char *text, size_t text_bytes) {
     }
 }
 
-// timm's own config: {"architecture": "vit_base_patch16_224", ...} without model_type.
-static const char *model_type_of(struct config *config) {
-    const char *type = config_string(config, "model_type", NULL);
-    if (type || config->status) return type;
-    const char *architecture = config_string(config, "architecture", NULL);
-    if (architecture && strncmp(architecture, "vit_", 4) == 0) return "vit";
-    if (architecture && strncmp(architecture, "deit_", 5) == 0)
-        return strstr(architecture, "distilled") ? "deit" : "vit";
-    return NULL;
-}
-
 static int read_config(struct vdt_model *model, struct config *config, vdt_error *error) {
-    const char *type = model_type_of(config);
+    const char *type = config_string(config, "model_type", NULL);
     if (config->status) return config->status;
-    model->family = type ? family_find(type) : NULL;
+    model->family = type ? family_find(type) : timm_family(config);
     if (!model->family) {
         char known[256];
         list_families(known, sizeof known);
@@ -137,6 +127,11 @@ static int read_config(struct vdt_model *model, struct config *config, vdt_error
                            type ? type : "none");
     }
     model->family->configure(&model->geometry, config);
+    processor_defaults(&model->processor, model->family->processor_class);
+    if (!type) {
+        timm_configure(&model->geometry, config);
+        timm_processor(&model->processor, config);
+    }
     if (config->status == VDT_OK) geometry_check(&model->geometry, config);
     if (config->status) return config->status;
     const int status = labels_parse(&model->labels, &model->context->memory, config);
@@ -254,8 +249,10 @@ static int open_directory(struct vdt_model *model, const char *directory, vdt_er
     config.file = file.path;
     if (!status) status = read_config(model, &config, error);
     const bool has_eps = config_has(&config, "layer_norm_eps");
+    const bool has_type = config_has(&config, "model_type"); // else a timm directory, read by now
     close_json(&file);
-    if (!status) status = open_processor(model, directory, error);
+    if (!status && has_type) status = find_processor(model, directory, error);
+    if (!status) use_processor(model);
     if (!status) status = open_weights(model, directory, has_eps, error);
     if (!status) status = read_licence(model, directory, error);
     return status;
@@ -277,8 +274,10 @@ static int open_arch(struct vdt_model *model, const char *name, const vdt_model_
     geometry->labels = arch->labels > 0 && options->labels > 0 ? options->labels : arch->labels;
     geometry_check(geometry, &empty);
     if (empty.status) return empty.status;
-    int status = open_processor(model, NULL, error);
-    if (!status) status = open_random_weights(model, options->seed, error);
+    processor_defaults(&model->processor, model->family->processor_class);
+    processor_set_size(&model->processor, geometry->height, geometry->width);
+    use_processor(model);
+    int status = open_random_weights(model, options->seed, error);
     if (!status)
         status = labels_make(&model->labels, &model->context->memory, geometry->labels, error);
     return status;

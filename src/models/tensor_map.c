@@ -198,15 +198,16 @@ const struct tensor *tensor_map_find(const struct tensor_map *map, enum slot slo
     return *place(map, slot, block);
 }
 
-static bool is_classifier(enum slot slot) {
-    return slot == SLOT_CLASSIFIER_WEIGHT || slot == SLOT_CLASSIFIER2_WEIGHT;
+// A tensor with a row a label: where the config names no labels, the first one says how many.
+static bool is_classifier(struct role role) {
+    return role.rule->shape[0] == DIM_LABELS;
 }
 
 static int check_tensor(const struct safetensors_entry *entry, struct role role,
                         struct geometry *geometry, const char *file, vdt_error *error) {
     const struct tensor *tensor = &entry->tensor;
-    const bool classifier = is_classifier(role_slot(role));
-    if (classifier && geometry->labels == 0 && tensor->n_dimensions == 2) {
+    const bool classifier = is_classifier(role);
+    if (classifier && geometry->labels == 0 && tensor->n_dimensions > 0) {
         geometry->labels = tensor->shape[0];
     }
     size_t shape[TENSOR_DIMENSIONS];

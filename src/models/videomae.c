@@ -45,6 +45,8 @@ static void configure(struct geometry *geometry, struct config *config) {
     geometry_read_common(geometry, config);
     geometry->frames = config_size(config, "num_frames", geometry->frames, 1, LIMIT_FRAMES);
     geometry->tubelet = config_size(config, "tubelet_size", geometry->tubelet, 1, LIMIT_FRAMES);
+    // transformers 5 calls it what it is: keys have none.
+    geometry->qkv_bias = config_bool(config, "qv_bias", geometry->qkv_bias);
     if (!config_bool(config, "use_mean_pooling", true)) {
         geometry->final_norm = FINAL_NORM_TOKENS;
         geometry->classifier = geometry->pooled = READ_FIRST;

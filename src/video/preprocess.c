@@ -24,12 +24,13 @@ struct crop {
     size_t from, to, n;
 };
 
-static struct crop make_crop(size_t have, size_t wanted, enum placement placement) {
+static struct crop make_crop(size_t have, size_t wanted, bool rounds, enum placement placement) {
     if (have < wanted) { // padding: ceil of half before
         const size_t before = (wanted - have + 1) / 2;
         return (struct crop){.from = 0, .to = before, .n = have};
     }
     size_t from = (have - wanted) / 2;
+    if (rounds && (have - wanted) % 2 == 1) from += from % 2; // half to even
     if (placement == PLACE_START) from = 0;
     if (placement == PLACE_END) from = have - wanted;
     return (struct crop){.from = from, .to = 0, .n = wanted};
@@ -62,8 +63,8 @@ int preprocess_frame(struct preprocess *preprocess, uint8_t *out, const struct f
                            "expected %zu x %zu",
                            frame->width, frame->height, preprocess->width, preprocess->height);
     }
-    const struct crop y = make_crop(height, preprocess->height, placement);
-    const struct crop x = make_crop(width, preprocess->width, placement);
+    const struct crop y = make_crop(height, preprocess->height, processor.crop_rounds, placement);
+    const struct crop x = make_crop(width, preprocess->width, processor.crop_rounds, placement);
     const size_t stride = 3 * preprocess->width;
     if (y.n < preprocess->height || x.n < preprocess->width)
         memset(out, 0, preprocess->height * stride);

@@ -1,0 +1,191 @@
+// ops_attention against double precision: lengths around tiles and blocks, head widths, packed
+// sequences, extreme logits, equal rows; and the same bits packed or alone, at any thread count.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "ops/ops.h"
+#include "support.h"
+
+enum { MAX_SEQUENCES = 8 };
+
+struct run {
+    size_t n_sequences, heads, d, n;
+    size_t starts[MAX_SEQUENCES + 1];
+    float *q, *k, *v, *y; // (n, heads * d)
+};
+
+static void make_run(struct run *run, struct random *random, const size_t *lengths,
+                     size_t n_sequences, size_t heads, size_t d, float spread) {
+    *run = (struct run){.n_sequences = n_sequences, .heads = heads, .d = d};
+    for (size_t i = 0; i < n_sequences; i++) run->starts[i + 1] = run->starts[i] + lengths[i];
+    run->n = run->starts[n_sequences];
+    const size_t count = run->n * heads * d;
+    run->q = make_floats(count);
+    run->k = make_floats(count);
+    run->v = make_floats(count);
+    run->y = make_floats(count);
+    random_floats(random, run->q, count, -spread, spread);
+    random_floats(random, run->k, count, -1.0f, 1.0f);
+    random_floats(random, run->v, count, -1.0f, 1.0f);
+}
+
+static void free_run(struct run *run) {
+    free(run->q);
+    free(run->k);
+    free(run->v);
+    free(run->y);
+}
+
+// Sequences [first, first + n) of the run, into their rows of y.
+static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_cpu level,
+                   size_t threads) {
+    struct kernels kernels;
+    struct exec exec = {.kernels = &kernels};
+    vdt_error error = {0};
+    const size_t width = run->heads * run->d, row = run->starts[first];
+    size_t starts[MAX_SEQUENCES + 1], floats;
+    for (size_t i = 0; i <= n; i++) starts[i] = run->starts[first + i] - row;
+    kernels_init(&kernels, level);
+    assert_int_equal(pool_open(&exec.pool, test_memory(), threads, &error), VDT_OK);
+    exec.scratch_bytes = (ops_attention_scratch_bytes(&kernels, run->d) + 63) / 64 * 64;
+    exec.scratch = aligned_alloc(64, threads * exec.scratch_bytes);
+    assert_true(ops_attention_panels(&floats, &kernels, starts[n], n, run->heads, run->d));
+    float *panels = make_floats(floats);
+    const struct attention_shape shape = {.n_sequences = n,
+                                          .q_starts = starts,
+                                          .k_starts = starts,
+                                          .heads = run->heads,
+                                          .d = run->d,
+                                          .scale = (float)(1.0 / sqrt((double)run->d))};
+    ops_attention(&exec, y + row * width, width, run->q + row * width, width, run->k + row * width,
+                  width, run->v + row * width, width, &shape, panels);
+    uint64_t macs = 0;
+    for (size_t i = 0; i < n; i++)
+        macs += 2 * (uint64_t)(starts[i + 1] - starts[i]) * (starts[i + 1] - starts[i]) * width;
+    assert_int_equal(exec.macs, macs);
+    free(panels);
+    free(exec.scratch);
+    pool_close(&exec.pool);
+}
+
+// softmax(q k^T / sqrt(d)) v of one query and head, in double; *spread: what one logit's error can
+// move.
+static void exact_row(double *out, double *bound, const struct run *run, size_t sequence,
+                      size_t query, size_t head) {
+    const size_t width = run->heads * run->d, begin = run->starts[sequence],
+                 end = run->starts[sequence + 1];
+    const float *q = run->q + query * width + head * run->d;
+    double max = -INFINITY, sum = 0.0, largest = 0.0;
+    double *logits = malloc((end - begin) * sizeof *logits);
+    for (size_t i = begin; i < end; i++) {
+        double logit = 0.0, size = 0.0;
+        for (size_t j = 0; j < run->d; j++) {
+            logit += (double)q[j] * (double)run->k[i * width + head * run->d + j];
+            size += fabs((double)q[j] * (double)run->k[i * width + head * run->d + j]);
+        }
+        logits[i - begin] = logit / sqrt((double)run->d);
+        largest = fmax(largest, size / sqrt((double)run->d));
+        max = fmax(max, logits[i - begin]);
+    }
+    memset(out, 0, run->d * sizeof *out);
+    for (size_t i = begin; i < end; i++) {
+        const double p = exp(logits[i - begin] - max);
+        sum += p;
+        for (size_t j = 0; j < run->d; j++)
+            out[j] += p * (double)run->v[i * width + head * run->d + j];
+    }
+    for (size_t j = 0; j < run->d; j++) out[j] /= sum;
+    // Weights sum to 1 and |v| <= 1: an error e in every logit moves the result by at most 2 (exp(2
+    // e) - 1).
+    *bound = 2.0 * expm1(2.0 * 0x1p-24 * ((double)run->d + 6.0) * largest) + 1e-6;
+    free(logits);
+}
+
+static void check_values(const struct run *run) {
+    double *truth = malloc(run->d * sizeof *truth);
+    const size_t width = run->heads * run->d;
+    for (size_t sequence = 0; sequence < run->n_sequences; sequence++) {
+        for (size_t query = run->starts[sequence]; query < run->starts[sequence + 1]; query++) {
+            for (size_t head = 0; head < run->heads; head++) {
+                double bound;
+                exact_row(truth, &bound, run, sequence, query, head);
+                for (size_t j = 0; j < run->d; j++) {
+                    const double error =
+                        fabs((double)run->y[query * width + head * run->d + j] - truth[j]);
+                    if (!(error <= bound)) {
+                        fail_msg("d %zu, sequence %zu, query %zu, head %zu: error %g, bound %g",
+                                 run->d, sequence, query, head, error, bound);
+                    }
+                }
+            }
+        }
+    }
+    free(truth);
+}
+
+static void check_lengths(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
+                          float spread) {
+    struct random random = {d + n_sequences};
+    struct run run;
+    make_run(&run, &random, lengths, n_sequences, heads, d, spread);
+    const size_t count = run.n * heads * d;
+    float *other = make_floats(count);
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+        attend(&run, run.y, 0, n_sequences, (vdt_cpu)level, 1);
+        check_values(&run);
+        attend(&run, other, 0, n_sequences, (vdt_cpu)level, 3);
+        assert_memory_equal(run.y, other, count * sizeof *other);
+        for (size_t i = 0; i < n_sequences; i++) attend(&run, other, i, 1, (vdt_cpu)level, 2);
+        assert_memory_equal(run.y, other, count * sizeof *other);
+    }
+    free(other);
+    free_run(&run);
+}
+
+static void lengths_and_widths(void **state) {
+    (void)state;
+    static const size_t lengths[] = {1, 2, 15, 16, 47, 48, 49, 64, 65, 255, 256, 257, 520};
+    static const size_t widths[] = {24, 32, 64, 80, 128};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        check_lengths(&lengths[i], 1, 1 + i % 3, widths[i % 5], 1.0f);
+    }
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        check_lengths(&(size_t){100}, 1, 2, widths[i], 3.0f);
+    check_lengths(&(size_t){70}, 1, 1, 1, 1.0f);
+    check_lengths(&(size_t){33}, 1, 1, ATTENTION_MAX_D, 1.0f);
+}
+
+static void packed_sequences(void **state) {
+    (void)state;
+    check_lengths((size_t[]){1, 1, 1}, 3, 2, 64, 1.0f);
+    check_lengths((size_t[]){50, 1, 300, 17, 64}, 5, 2, 64, 1.0f);
+    check_lengths((size_t[]){5, 129}, 2, 3, 24, 1.0f);
+}
+
+static void extreme_logits(void **state) {
+    (void)state;
+    check_lengths(&(size_t){300}, 1, 1, 64, 1e4f);
+    check_lengths((size_t[]){60, 270}, 2, 2, 32, 100.0f);
+}
+
+// All keys alike: every weight is 1 / n.
+static void equal_rows(void **state) {
+    (void)state;
+    struct random random = {3};
+    struct run run;
+    enum { N = 310, D = 64 };
+    make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f);
+    for (size_t i = 1; i < N; i++) memcpy(run.k + i * D, run.k, D * sizeof *run.k);
+    attend(&run, run.y, 0, 1, cpu_detect(), 2);
+    check_values(&run);
+    free_run(&run);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lengths_and_widths), cmocka_unit_test(packed_sequences),
+        cmocka_unit_test(extreme_logits), cmocka_unit_test(equal_rows)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
