@@ -20,17 +20,20 @@ static char *join(const char *a, const char *b) {
     return text;
 }
 
+static const char note_format[] =
+    "{\"identity\":%llu,\"inputs\":%llu,\"bytes\":%llu,\"failed\":%d}\n";
+
 // Reads the note of an interrupted run; on success the part is cut to its whole inputs.
-static bool take_up(struct output *output) {
+static bool take_up(struct output *output, size_t n_inputs) {
     FILE *note = fopen(output->note, "r");
     if (!note) return false;
     unsigned long long identity, inputs, bytes;
-    const bool read = fscanf(note, "{\"identity\":%llu,\"inputs\":%llu,\"bytes\":%llu}", &identity,
-                             &inputs, &bytes) == 3;
+    int failed;
+    const bool read = fscanf(note, note_format, &identity, &inputs, &bytes, &failed) == 4;
     fclose(note);
     struct stat info;
-    if (!read || identity != output->identity || stat(output->part, &info) != 0 ||
-        (unsigned long long)info.st_size < bytes) {
+    if (!read || identity != output->identity || inputs > n_inputs ||
+        stat(output->part, &info) != 0 || (unsigned long long)info.st_size < bytes) {
         return false;
     }
     output->file = fopen(output->part, "r+b");
@@ -42,50 +45,56 @@ static bool take_up(struct output *output) {
         return false;
     }
     output->inputs_done = (size_t)inputs;
+    output->failed = failed != 0;
     return true;
 }
 
-int output_open(struct output *output, const char *path, bool resume, uint64_t identity) {
+int output_open(struct output *output, const char *path, bool resume, uint64_t identity,
+                size_t n_inputs) {
     *output = (struct output){.path = path, .resume = resume, .identity = identity};
     if (!path) {
         output->file = stdout;
         return 0;
     }
-    output->part = join(path, ".part");
-    output->note = join(path, ".part.json");
-    if (!output->part || !output->note) return complain(path, "out of memory");
     struct stat info;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+    const bool exists = stat(path, &info) == 0;
+    if (exists && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         return complain(path, "cannot be written");
     }
-    if (resume && take_up(output)) return 0;
-    output->file = fopen(output->part, "w+b");
+    output->direct = exists && !S_ISREG(info.st_mode);
+    output->part = join(path, output->direct ? "" : ".part");
+    output->note = join(path, ".part.json");
+    if (!output->part || !output->note) return complain(path, "out of memory");
+    if (resume && !output->direct && take_up(output, n_inputs)) return 0;
+    output->file = fopen(output->part, output->direct ? "wb" : "w+b");
     return output->file ? 0 : complain(path, "cannot be written");
 }
 
-int output_commit(struct output *output, size_t inputs_done) {
+int output_commit(struct output *output, size_t inputs_done, bool failed) {
     if (fflush(output->file) != 0 || ferror(output->file)) {
         return complain(output->path ? output->path : "stdout", "cannot be written");
     }
     output->inputs_done = inputs_done;
-    if (!output->path || !output->resume) return 0;
+    output->failed = failed;
+    if (!output->path || !output->resume || output->direct) return 0;
     FILE *note = fopen(output->note, "w");
     if (!note) return complain(output->note, "cannot be written");
-    fprintf(note, "{\"identity\":%llu,\"inputs\":%zu,\"bytes\":%llu}\n",
-            (unsigned long long)output->identity, inputs_done,
-            (unsigned long long)ftello(output->file));
+    fprintf(note, note_format, (unsigned long long)output->identity,
+            (unsigned long long)inputs_done, (unsigned long long)ftello(output->file),
+            failed ? 1 : 0);
     return fclose(note) == 0 ? 0 : complain(output->note, "cannot be written");
 }
 
+// Everything on disk and under its name.
 static int finish(struct output *output) {
-    bool written =
-        fflush(output->file) == 0 && !ferror(output->file) && fsync(fileno(output->file)) == 0;
+    bool written = fflush(output->file) == 0 && !ferror(output->file);
+    if (!output->direct) written = written && fsync(fileno(output->file)) == 0;
     written = fclose(output->file) == 0 && written;
     output->file = NULL;
-    if (!written || rename(output->part, output->path) != 0)
-        return complain(output->path, "cannot be written");
-    unlink(output->note);
+    if (written && !output->direct) written = rename(output->part, output->path) == 0;
+    if (!written) return complain(output->path, "cannot be written");
+    if (!output->direct) unlink(output->note);
     return 0;
 }
 
@@ -94,7 +103,8 @@ int output_close(struct output *output, bool keep) {
     if (output->path && output->file) {
         if (keep) status = finish(output);
         if (output->file) fclose(output->file);
-        if (status != 0 || (!keep && !(output->resume && output->inputs_done > 0))) {
+        const bool later = !keep && output->resume && output->inputs_done > 0;
+        if (!output->direct && !later && (!keep || status != 0)) {
             unlink(output->part);
             unlink(output->note);
         }

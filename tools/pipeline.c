@@ -247,7 +247,7 @@ static int report_failure(struct pipeline *p, const vdt_item *item) {
 static int finish_inputs(struct pipeline *p, size_t input) {
     if (p->first_input + input <= p->inputs_done) return 0;
     p->inputs_done = p->first_input + input;
-    return output_commit(&p->output, p->inputs_done);
+    return output_commit(&p->output, p->inputs_done, p->failed);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -313,8 +313,10 @@ static int open_all(struct pipeline *p, const char *command) {
     if (allocate(p)) return -1;
     if (settings->verbose) describe(p);
     const uint64_t identity = command_identity(settings, command);
-    if (output_open(&p->output, settings->output, settings->resume, identity)) return -1;
+    if (output_open(&p->output, settings->output, settings->resume, identity, settings->n_inputs))
+        return -1;
     p->first_input = p->inputs_done = p->output.inputs_done;
+    p->failed = p->output.failed;
     if (p->first_input > 0 && !settings->quiet) {
         fprintf(stderr, "vidette: %zu of %zu inputs were done before\n", p->first_input,
                 settings->n_inputs);

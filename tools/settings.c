@@ -96,7 +96,7 @@ static bool set_sampling(struct settings *s, const char *v) {
         char *end;
         s->sampling = VDT_SAMPLE_SLIDE;
         s->seconds = strtod(v + 6, &end);
-        return end != v + 6 && *end == '\0' && s->seconds > 0 && s->seconds <= 1e6;
+        return end != v + 6 && *end == '\0' && s->seconds >= 1e-3 && s->seconds <= 1e6;
     } else {
         return false;
     }

@@ -45,17 +45,20 @@ static int unknown_command(const char *word) {
     return EXIT_USAGE;
 }
 
+// A result that could not be written is a failure, whatever made it.
+static int flush_stdout(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "vidette: stdout: cannot be written\n");
+    return status == EXIT_DONE ? EXIT_FAILED : status;
+}
+
 static int run_command(const struct command *command, int argc, char **argv) {
     struct settings settings;
     bool done;
     int status = settings_parse(&settings, command, argc, argv, &done);
     if (status == EXIT_DONE && !done) status = command->run(&settings);
     free(settings.inputs);
-    if (status == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
-        fprintf(stderr, "vidette: stdout: cannot be written\n");
-        status = EXIT_FAILED;
-    }
-    return status;
+    return flush_stdout(status);
 }
 
 int main(int argc, char **argv) {
@@ -66,11 +69,11 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
-        return EXIT_DONE;
+        return flush_stdout(EXIT_DONE);
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("vidette %s\n", vdt_version());
-        return EXIT_DONE;
+        return flush_stdout(EXIT_DONE);
     }
     for (size_t i = 0; commands[i].name; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)

@@ -285,7 +285,7 @@ typedef struct vdt_reader_options {
     uint32_t views_time;        // MULTI: 1..100; default 1
     uint32_t views_space; // MULTI: 1 (centre) or 3 (left, centre, right or top, centre, bottom);
                           // default 1
-    double seconds;       // SLIDE: > 0; default 1
+    double seconds;       // SLIDE: 0.001..1e6; default 1
     uint32_t ahead;       // clips in memory at once, decoded ahead or held, 1..4096; default 4
 } vdt_reader_options;
 

@@ -45,6 +45,9 @@ int json_value_parse(struct json_value **root, const unsigned char *text, size_t
                            "%s: expected at most %zu bytes of JSON, found %zu", name, max_bytes,
                            bytes);
     }
+    if (bytes == 0) {
+        return status_fail(error, VDT_ERROR_FORMAT, "%s: expected JSON, found an empty file", name);
+    }
     const size_t depth = nesting(text, bytes);
     if (depth > JSON_MAX_DEPTH) {
         return status_fail(error, VDT_ERROR_FORMAT,

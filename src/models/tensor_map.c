@@ -296,6 +296,10 @@ static int check_need(void *argument, struct role role, size_t block) {
         return status_fail(needs->error, VDT_ERROR_FORMAT,
                            "weights: tensor %s: has no weight beside it", name);
     }
+    if (found && rule->slot == SLOT_GATE_WEIGHT && !needs->geometry->gated) {
+        return status_fail(needs->error, VDT_ERROR_FORMAT,
+                           "weights: tensor %s: the config says that the MLP is not gated", name);
+    }
     if (found && rule->need == NEED_UNLESS && tensor_map_find(needs->map, rule->other, block)) {
         return status_fail(needs->error, VDT_ERROR_FORMAT,
                            "weights: tensor %s: defined twice, alone and fused with others", name);

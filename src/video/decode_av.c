@@ -25,6 +25,9 @@
 #include "core/checked.h"
 #include "video/frames.h"
 
+// Where counting leaves an input whose frames are indexed: the way on is a jump.
+#define AT_END_OF_PACKETS UINT64_MAX
+
 struct av_decoder {
     struct decoder base;
     char *input; // as users wrote it
@@ -34,7 +37,8 @@ struct av_decoder {
     AVPacket *packet;
     AVFrame *frame;
     struct SwsContext *sws;
-    bool drained; // the end of the input was sent to the codec
+    bool drained;   // the end of the input was sent to the codec
+    bool wants_key; // packets are passed over until a key frame comes
 
     uint8_t *rgb, *oriented; // converted pixels; turned ones
     size_t rgb_bytes, oriented_bytes;
@@ -169,7 +173,7 @@ static void close_input(struct av_decoder *av) {
 // Opens the input at its beginning; also the way back there where seeking cannot be trusted.
 static int reopen(struct av_decoder *av, vdt_error *error) {
     close_input(av);
-    av->drained = false;
+    av->drained = av->wants_key = false;
     av->first_pts = AV_NOPTS_VALUE;
     av->at = 0;
     const int status = open_format(av, error);
@@ -250,6 +254,11 @@ static int orient(struct av_decoder *av, struct frame *frame, struct orientation
 
 /* ---- decoding ------------------------------------------------------------------------------ */
 
+static void give_packet(struct av_decoder *av) {
+    if (av->packet->flags & AV_PKT_FLAG_KEY) av->wants_key = false;
+    if (!av->wants_key) avcodec_send_packet(av->codec, av->packet);
+}
+
 // Gives the codec the next packet, or tells it that there is none.
 static int feed(struct av_decoder *av, vdt_error *error) {
     const int read = av_read_frame(av->format, av->packet);
@@ -261,8 +270,7 @@ static int feed(struct av_decoder *av, vdt_error *error) {
         avcodec_send_packet(av->codec, NULL);
         av->drained = true;
     } else if (read >= 0) {
-        if (av->packet->stream_index == av->stream->index)
-            avcodec_send_packet(av->codec, av->packet);
+        if (av->packet->stream_index == av->stream->index) give_packet(av);
         av_packet_unref(av->packet);
     }
     return VDT_OK;
@@ -321,14 +329,6 @@ static void place(struct av_decoder *av, struct frame *frame, uint64_t index) {
     frame->time = pts == AV_NOPTS_VALUE || av->first_pts == AV_NOPTS_VALUE
                       ? (double)index / rate
                       : (double)(pts - av->first_pts) * av_q2d(av->stream->time_base);
-}
-
-static int next(struct decoder *decoder, struct frame *frame, vdt_error *error) {
-    struct av_decoder *av = (struct av_decoder *)decoder;
-    int status = decode(av, error);
-    if (!status) status = convert(av, frame, error);
-    if (!status) place(av, frame, av->at++);
-    return status;
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */
@@ -439,7 +439,7 @@ static int count(struct decoder *decoder, vdt_error *error) {
     if (trusted) {
         av->indexed = av->counted = true;
         info->frames = av->n_pts;
-        av->at = UINT64_MAX; // the packets are read: wherever we go, it is by a jump
+        av->at = AT_END_OF_PACKETS;
     } else {
         status = count_by_decoding(av, error);
     }
@@ -485,6 +485,7 @@ static int jump(struct av_decoder *av, int64_t pts, vdt_error *error) {
     if (code < 0) return reopen(av, error);
     avcodec_flush_buffers(av->codec);
     av->drained = false;
+    av->wants_key = true; // a container may land in the middle of a group of pictures
     return VDT_OK;
 }
 
@@ -536,6 +537,15 @@ static int seek(struct decoder *decoder, uint64_t index, struct frame *frame, vd
     if (!av->indexed) status = seek_counted(av, index, error);
     if (!status) status = convert(av, frame, error);
     if (!status) place(av, frame, index);
+    return status;
+}
+
+static int next(struct decoder *decoder, struct frame *frame, vdt_error *error) {
+    struct av_decoder *av = (struct av_decoder *)decoder;
+    if (av->at == AT_END_OF_PACKETS) return seek(decoder, 0, frame, error);
+    int status = decode(av, error);
+    if (!status) status = convert(av, frame, error);
+    if (!status) place(av, frame, av->at++);
     return status;
 }
 

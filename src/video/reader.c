@@ -4,6 +4,7 @@
 //
 // Slots are the clips that exist at a time; the thread waits when none is free, so memory does not
 // grow with the length of a video. Items leave in the order in which they were made.
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -242,6 +243,8 @@ static int read_indexed(struct reading *reading) {
     return status;
 }
 
+static const double MIN_SECONDS = 1e-3; // of SLIDE
+
 /* ---- sliding clips ------------------------------------------------------------------------- */
 
 enum { MAX_OVERLAP = 64 };
@@ -258,7 +261,7 @@ struct sliding {
 static int begin_clip(struct reading *reading, struct sliding *sliding, const struct frame *frame) {
     if (frame->time < sliding->next_start) return VDT_OK;
     const double seconds = reading->reader->options.seconds;
-    while (sliding->next_start <= frame->time) sliding->next_start += seconds;
+    sliding->next_start = (floor(frame->time / seconds) + 1.0) * seconds;
     if (sliding->n == MAX_OVERLAP) {
         return status_fail(reading->error, VDT_ERROR_UNSUPPORTED,
                            "%s: more than %d clips overlap; slide by more seconds",
@@ -421,9 +424,9 @@ static int check_options(const vdt_reader_options *options, vdt_error *error) {
                            "views: expected 1..100 in time and 1 or 3 in space, found %u and %u",
                            options->views_time, options->views_space);
     }
-    if (!(options->seconds > 0.0 && options->seconds <= 1e6)) {
-        return status_fail(error, VDT_ERROR_ARGUMENT, "seconds: expected more than 0, found %g",
-                           options->seconds);
+    if (!(options->seconds >= MIN_SECONDS && options->seconds <= 1e6)) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "seconds: expected %g..1e6, found %g",
+                           MIN_SECONDS, options->seconds);
     }
     return VDT_OK;
 }
@@ -465,7 +468,8 @@ int reader_open(vdt_reader **out, const struct reader_target *target, const char
     reader->height = target->height;
     reader->width = target->width;
     reader->frame_bytes = 3 * reader->height * reader->width;
-    reader->n_slots = max_size(options->ahead, reader->options.views_space);
+    // The views of a frame are made together: they need their slots at once, whatever is held.
+    reader->n_slots = (size_t)options->ahead + reader->options.views_space - 1;
     pthread_mutex_init(&reader->lock, NULL);
     pthread_cond_init(&reader->changed, NULL);
     preprocess_init(&reader->preprocess, target->memory, target->kernels, target->processor,
@@ -489,10 +493,10 @@ int reader_open(vdt_reader **out, const struct reader_target *target, const char
 vdt_status vdt_reader_next(vdt_reader *reader, vdt_item *item, vdt_error *error) {
     int status = VDT_OK;
     pthread_mutex_lock(&reader->lock);
-    if (reader->n_held == reader->n_slots) {
-        status =
-            status_fail(error, VDT_ERROR_ARGUMENT,
-                        "reader: all %zu items are held; give one back first", reader->n_slots);
+    if (reader->n_held == reader->options.ahead) {
+        status = status_fail(error, VDT_ERROR_ARGUMENT,
+                             "reader: all %u items are held; give one back first",
+                             reader->options.ahead);
     }
     while (!status && reader->queue_count == 0 && !atomic_load(&reader->stop)) {
         if (reader->finished)
