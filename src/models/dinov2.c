@@ -82,7 +82,7 @@ static void configure(struct geometry *geometry, struct config *config) {
 static void configure_registers(struct geometry *geometry, struct config *config) {
     configure(geometry, config);
     geometry->patch = config_size(config, "patch_size", 16, 1, LIMIT_PATCH);
-    geometry->registers = config_size(config, "num_register_tokens", 4, 1, 1024);
+    geometry->registers = config_size(config, "num_register_tokens", 4, 0, 1024);
     geometry->positions = POSITION_BICUBIC_ANTIALIAS;
 }
 

@@ -146,6 +146,9 @@ static inline size_t geometry_prefix(const struct geometry *geometry) {
 // over the defaults already in `geometry`.
 void geometry_read_common(struct geometry *geometry, struct config *config);
 
+// ViT and DeiT: the pooler is tanh; another one is refused.
+void geometry_check_pooler(struct config *config);
+
 // Relations between fields; failures stay in the config.
 void geometry_check(const struct geometry *geometry, struct config *config);
 

@@ -54,6 +54,13 @@ void geometry_read_common(struct geometry *geometry, struct config *config) {
     }
 }
 
+void geometry_check_pooler(struct config *config) {
+    const char *name = config_string(config, "pooler_act", "tanh");
+    if (strcmp(name, "tanh") != 0) {
+        config_fail(config, VDT_ERROR_UNSUPPORTED, "pooler_act: expected tanh, found %s", name);
+    }
+}
+
 void geometry_check(const struct geometry *geometry, struct config *config) {
     const size_t d = geometry->d / geometry->heads;
     if (geometry->d % geometry->heads != 0 || d > ATTENTION_MAX_D) {

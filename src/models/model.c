@@ -44,10 +44,10 @@ static void close_json(struct json_file *file) {
 static const struct {
     const char *file, *object;
 } processor_places[] = {
-    {"processor_config.json", "video_processor"},
+    {"processor_config.json", "video_processor"}, // the newest: transformers 5 nests them
+    {"processor_config.json", "image_processor"},
     {"video_preprocessor_config.json", NULL},
     {"preprocessor_config.json", NULL},
-    {"processor_config.json", "image_processor"},
 };
 
 // Reads a place if it is there; sets *found.

@@ -175,7 +175,10 @@ static bool matches_unused(const char *pattern, const char *name) {
 }
 
 static bool is_unused(const struct family *family, const char *name) {
-    if (strcmp(name, "rlt.length_embedding.weight") == 0) return true; // known to every family
+    static const char *const common[] = {"rlt.length_embedding.weight", "length_embed"};
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
+        if (strcmp(name, common[i]) == 0) return true;
+    }
     for (size_t i = 0; i < FAMILY_UNUSED && family->unused[i]; i++) {
         if (matches_unused(family->unused[i], name)) return true;
     }

@@ -53,12 +53,19 @@ const struct family *timm_family(struct config *config) {
 void timm_configure(struct geometry *geometry, struct config *config) {
     struct architecture architecture;
     if (!read_architecture(&architecture, config)) return;
-    geometry->d = sizes[architecture.size].d;
-    geometry->blocks = sizes[architecture.size].blocks;
-    geometry->heads = sizes[architecture.size].heads;
+    struct config arguments = config_object(config, "model_args"); // what differs from the name
+    size_t side[2];
+    geometry->d = config_size(&arguments, "embed_dim", sizes[architecture.size].d, 1, LIMIT_D);
+    geometry->blocks =
+        config_size(&arguments, "depth", sizes[architecture.size].blocks, 1, LIMIT_BLOCKS);
+    geometry->heads =
+        config_size(&arguments, "num_heads", sizes[architecture.size].heads, 1, LIMIT_D);
+    geometry->patch = config_size(&arguments, "patch_size", architecture.patch, 1, LIMIT_PATCH);
+    config_sizes(&arguments, "img_size", side, 2, architecture.side, 1, LIMIT_SIDE);
+    config->status = arguments.status;
     geometry->mlp = 4 * geometry->d;
-    geometry->patch = architecture.patch;
-    geometry->height = geometry->width = architecture.side;
+    geometry->height = side[0];
+    geometry->width = side[1];
     geometry->eps = 1e-6f;
     const char *pool = config_string(config, "global_pool", "token");
     if (strcmp(pool, "token") != 0) {

@@ -32,6 +32,7 @@ static void configure(struct geometry *geometry, struct config *config) {
         .pooled = READ_FIRST,
     };
     geometry_read_common(geometry, config);
+    geometry_check_pooler(config);
 }
 
 const struct family family_vit = {
