@@ -129,14 +129,15 @@ static void close_region(struct pool *pool) {
 }
 
 void pool_run(struct pool *pool, size_t n_tasks, pool_task *task, void *argument) {
+    pthread_mutex_lock(
+        &pool->region); // also for a task that runs here alone: thread 0 is one thread
     if (pool->n_started == 0 || n_tasks <= 1) {
         for (size_t i = 0; i < n_tasks; i++) task(argument, i, 0);
-        return;
+    } else {
+        open_region(pool, n_tasks, task, argument);
+        take_tasks(pool, 0);
+        close_region(pool);
     }
-    pthread_mutex_lock(&pool->region);
-    open_region(pool, n_tasks, task, argument);
-    take_tasks(pool, 0);
-    close_region(pool);
     pthread_mutex_unlock(&pool->region);
 }
 

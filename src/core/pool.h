@@ -14,8 +14,8 @@ struct pool;
 
 enum { POOL_MAX_THREADS = 256 };
 
-// `thread` < pool_threads names the running thread, for scratch memory that the tasks of one region
-// share by thread.
+// `thread` < pool_threads names the running thread. No two tasks of the pool run under one name at the
+// same time, whoever called, so that it can choose scratch memory or a library's state.
 typedef void pool_task(void *argument, size_t task, size_t thread);
 
 // n_threads: 1..POOL_MAX_THREADS, the caller of pool_run among them.

@@ -243,7 +243,8 @@ static int read_indexed(struct reading *reading) {
     return status;
 }
 
-static const double MIN_SECONDS = 1e-3; // of SLIDE
+static const double MIN_SECONDS = 1e-3;    // of SLIDE
+static const double TIME_TOLERANCE = 1e-6; // seconds: time stamps are fractions, starts are sums
 
 /* ---- sliding clips ------------------------------------------------------------------------- */
 
@@ -259,9 +260,10 @@ struct sliding {
 };
 
 static int begin_clip(struct reading *reading, struct sliding *sliding, const struct frame *frame) {
-    if (frame->time < sliding->next_start) return VDT_OK;
+    const double time = frame->time + TIME_TOLERANCE;
+    if (time < sliding->next_start) return VDT_OK;
     const double seconds = reading->reader->options.seconds;
-    sliding->next_start = (floor(frame->time / seconds) + 1.0) * seconds;
+    sliding->next_start = (floor(time / seconds) + 1.0) * seconds;
     if (sliding->n == MAX_OVERLAP) {
         return status_fail(reading->error, VDT_ERROR_UNSUPPORTED,
                            "%s: more than %d clips overlap; slide by more seconds",

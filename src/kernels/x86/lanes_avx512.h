@@ -7,7 +7,7 @@
 
 // The first min(n, 16) lanes.
 static inline __mmask16 first_avx512(size_t n) {
-    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
 }
 
 #endif
