@@ -8,7 +8,8 @@
 enum { M = 1536, N = 3072, K = 768, REPEATS = 12 };
 
 struct buffers {
-    float *w, *x, *y;
+    float *w, *y;
+    unsigned char *x; // (M) encoded rows
 };
 
 static double now_s(void) {
@@ -21,60 +22,76 @@ static void fill(float *values, size_t n) {
     for (size_t i = 0; i < n; i++) values[i] = (float)(i % 31) * 0.0625f - 1.0f;
 }
 
-// Seconds of the fastest product of one engine.
-static int time_engine(double *seconds, struct vdt_context *context, struct gemm_engine *engine,
-                       const struct buffers *buffers, vdt_error *error) {
+// The rows of a large product in the format: every task reads them as they are.
+struct product {
+    const struct gemm *gemm;
+    const struct buffers *buffers;
+    size_t row_bytes;
+};
+
+static void product_task(void *argument, size_t task, size_t thread, void *scratch) {
+    const struct product *product = argument;
+    const void *rows[GEMM_MAX_ROWS];
+    const size_t first = task * GEMM_MAX_ROWS;
+    for (size_t i = 0; i < GEMM_MAX_ROWS; i++)
+        rows[i] = product->buffers->x + (first + i) * product->row_bytes;
+    gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows,
+              GEMM_MAX_ROWS, &GEMM_PLAIN, thread, scratch);
+}
+
+// Operations a second of the fastest product.
+static int time_tiles(double *rate, struct vdt_context *context, enum format format,
+                      const struct buffers *buffers, vdt_error *error) {
     struct memory *memory = &context->memory;
     struct gemm *gemm = NULL;
-    int status = gemm_open(&gemm, engine, buffers->w, NULL, N, K, error);
+    int status = gemm_open_whole(&gemm, context->tiles, format, buffers->w, NULL, N, K, error);
     if (status) return status;
     struct exec exec = {.pool = context->pool, .kernels = &context->kernels};
     exec.scratch_bytes = (gemm_scratch_bytes(gemm) + 63) / 64 * 64;
     exec.scratch =
         mem_alloc_raw(memory, pool_threads(context->pool), exec.scratch_bytes, "peak", error);
     if (!exec.scratch) status = VDT_ERROR_MEMORY;
-    *seconds = INFINITY;
+    struct product product = {gemm, buffers, format_row_bytes(format, K)};
+    for (size_t i = 0; !status && i < M; i++) {
+        context->kernels.encode[format](buffers->x + i * product.row_bytes, buffers->w + i * K, K);
+    }
+    double best = INFINITY;
     for (size_t i = 0; !status && i < REPEATS; i++) {
         const double start = now_s();
-        ops_linear(&exec, gemm, buffers->y, N, buffers->x, K, M,
-                   (struct gemm_epilogue){.activation = ACTIVATION_NONE});
-        *seconds = fmin(*seconds, now_s() - start);
+        exec_run(&exec, M / GEMM_MAX_ROWS, product_task, &product);
+        best = fmin(best, now_s() - start);
     }
+    *rate = 2.0 * M * N * K / best;
     mem_free(memory, exec.scratch);
     gemm_close(&gemm);
     return status;
 }
 
-static int time_backend(double *seconds, struct vdt_context *context, enum gemm_backend backend,
-                        const struct buffers *buffers, vdt_error *error) {
-    struct gemm_engine *engine = NULL;
-    int status = gemm_engine_open(&engine, &context->memory, &context->kernels, backend,
-                                  pool_threads(context->pool), error);
-    if (!status) status = time_engine(seconds, context, engine, buffers, error);
-    gemm_engine_close(&engine);
-    return status;
-}
-
-vdt_status vdt_gemm_peak(double *gflops, vdt_context *context, vdt_precision precision,
+vdt_status vdt_gemm_peak(vdt_peak *peak, vdt_context *context, vdt_precision precision,
                          vdt_error *error) {
-    if (precision != VDT_PRECISION_AUTO && precision != VDT_PRECISION_F32) {
-        return status_fail(error, VDT_ERROR_UNSUPPORTED, "precision: this version has f32 only");
+    const enum format format = precision == VDT_PRECISION_INT8   ? FORMAT_I8
+                               : precision == VDT_PRECISION_BF16 ? FORMAT_BF16
+                                                                 : FORMAT_F32;
+    if (!context->kernels.has_format[format]) {
+        return status_fail(error, VDT_ERROR_UNSUPPORTED, "precision: this CPU has no %s arithmetic",
+                           vdt_precision_name(precision));
     }
     struct memory *memory = &context->memory;
-    struct buffers buffers = {.w = mem_alloc_raw(memory, N * K, sizeof(float), "peak", error),
-                              .x = mem_alloc_raw(memory, M * K, sizeof(float), "peak", error),
-                              .y = mem_alloc_raw(memory, M * N, sizeof(float), "peak", error)};
+    struct buffers buffers = {
+        .w = mem_alloc_raw(memory, N * K, sizeof(float), "peak", error),
+        .y = mem_alloc_raw(memory, M * N, sizeof(float), "peak", error),
+        .x = mem_alloc_raw(memory, M, format_row_bytes(format, K), "peak", error)};
+    double own = 0.0;
     int status = buffers.w && buffers.x && buffers.y ? VDT_OK : VDT_ERROR_MEMORY;
-    double tiles = INFINITY, onednn = INFINITY;
     if (!status) {
         fill(buffers.w, N * K);
-        fill(buffers.x, M * K);
-        status = time_backend(&tiles, context, GEMM_TILES, &buffers, error);
+        status = time_tiles(&own, context, format, &buffers, error);
     }
-    if (!status && gemm_has_onednn()) {
-        status = time_backend(&onednn, context, GEMM_ONEDNN, &buffers, error);
+    if (!status) {
+        const double onednn = gemm_onednn_rate(format, M, N, K, pool_threads(context->pool));
+        *peak = (vdt_peak){
+            .gflops = fmax(own, onednn) * 1e-9, .own = own * 1e-9, .onednn = onednn * 1e-9};
     }
-    if (!status) *gflops = 2.0 * M * N * K / fmin(tiles, onednn) * 1e-9;
     mem_free(memory, buffers.w);
     mem_free(memory, buffers.x);
     mem_free(memory, buffers.y);

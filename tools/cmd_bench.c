@@ -15,7 +15,8 @@ struct measurement {
     double *ms; // (runs), ascending
     size_t runs;
     vdt_stats fastest; // of the fastest run
-    double peak_gflops;
+    vdt_peak peak;
+    vdt_precision precision;
     uint64_t macs_dense;
 };
 
@@ -76,7 +77,7 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     json_key(&json, "arch");
     json_text(&json, name);
     json_key(&json, "precision");
-    json_text(&json, "f32");
+    json_text(&json, vdt_precision_name(m->precision));
     json_key(&json, "batch");
     json_integer(&json, batch);
     json_key(&json, "macs");
@@ -92,8 +93,8 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     put_number(&json, "min", m->ms[0]);
     json_close(&json, '}');
     put_number(&json, "gflops", gflops(m));
-    put_number(&json, "peak_gflops", m->peak_gflops);
-    put_number(&json, "efficiency", gflops(m) / m->peak_gflops);
+    put_number(&json, "peak_gflops", m->peak.gflops);
+    put_number(&json, "efficiency", gflops(m) / m->peak.gflops);
     json_key(&json, "stages");
     json_open(&json, '{');
     put_number(&json, "embed", m->fastest.embed_ms);
@@ -107,14 +108,15 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
 static void print_text(const struct measurement *m, const vdt_context *context, const char *name,
                        size_t batch) {
     const vdt_stats *s = &m->fastest;
-    printf("%s, f32, %zu clip%s, %u threads, %s, products by %s\n", name, batch,
-           batch == 1 ? "" : "s", vdt_context_threads(context), vdt_context_cpu(context),
-           vdt_context_gemm(context));
+    printf("%s, %s, %zu clip%s, %u threads, %s\n", name, vdt_precision_name(m->precision), batch,
+           batch == 1 ? "" : "s", vdt_context_threads(context), vdt_context_cpu(context));
     printf("    time         %.1f ms at best, %.1f ms median of %zu runs\n", m->ms[0],
            m->ms[m->runs / 2], m->runs);
     printf("    operations   %.2f GMAC\n", (double)s->macs * 1e-9);
     printf("    rate         %.1f GFLOP/s, %.1f %% of the matrix product peak of %.1f\n", gflops(m),
-           100.0 * gflops(m) / m->peak_gflops, m->peak_gflops);
+           100.0 * gflops(m) / m->peak.gflops, m->peak.gflops);
+    printf("    peak         own products %.1f, oneDNN's %.1f GFLOP/s\n", m->peak.own,
+           m->peak.onednn);
     printf("    stages       embed %.1f ms, blocks %.1f, head %.1f\n", s->embed_ms, s->blocks_ms,
            s->head_ms);
 }
@@ -148,11 +150,14 @@ static int time_model(struct measurement *m, const struct settings *settings, vd
 // nobody.
 static int measure(struct measurement *m, const struct settings *settings, vdt_context *context,
                    vdt_model *model, size_t batch, vdt_error *error) {
-    double after = 0.0;
-    int status = vdt_gemm_peak(&m->peak_gflops, context, settings->precision, error);
+    vdt_peak after = {0};
+    m->precision = vdt_model_info_get(model)->precision;
+    int status = vdt_gemm_peak(&m->peak, context, m->precision, error);
     if (!status) status = time_model(m, settings, model, batch, error);
-    if (!status) status = vdt_gemm_peak(&after, context, settings->precision, error);
-    m->peak_gflops = fmax(m->peak_gflops, after);
+    if (!status) status = vdt_gemm_peak(&after, context, m->precision, error);
+    m->peak.gflops = fmax(m->peak.gflops, after.gflops);
+    m->peak.own = fmax(m->peak.own, after.own);
+    m->peak.onednn = fmax(m->peak.onednn, after.onednn);
     return status;
 }
 

@@ -31,6 +31,15 @@ static int complain(const vdt_error *error) {
     return -1;
 }
 
+// A precision that was asked for and that the CPU lacks is not passed over in silence.
+static void tell_precision(const vdt_model *model, const struct settings *settings) {
+    const vdt_precision runs = vdt_model_info_get(model)->precision;
+    if (settings->precision == VDT_PRECISION_AUTO || settings->precision == runs || settings->quiet)
+        return;
+    fprintf(stderr, "vidette: this CPU has no %s arithmetic: running in %s\n",
+            vdt_precision_name(settings->precision), vdt_precision_name(runs));
+}
+
 int open_model(vdt_context **context, vdt_model **model, const struct settings *settings,
                vdt_progress_fn progress, void *user) {
     vdt_error error = {0};
@@ -46,9 +55,10 @@ int open_model(vdt_context **context, vdt_model **model, const struct settings *
     model_options.size = settings->size;
     if (vdt_context_open(context, &context_options, &error)) return complain(&error);
     if (settings->arch) {
-        return vdt_model_open_arch(model, *context, settings->arch, &model_options, &error)
-                   ? complain(&error)
-                   : 0;
+        if (vdt_model_open_arch(model, *context, settings->arch, &model_options, &error))
+            return complain(&error);
+        tell_precision(*model, settings);
+        return 0;
     }
     char path[PATH_MAX];
     const char *directory = settings->model ? settings->model : installed_model(path, sizeof path);
@@ -178,12 +188,12 @@ static void describe(const struct pipeline *p) {
     fprintf(stderr, "vidette: %s (%s), %u frames of %u x %u, %u tokens, %.2f GMAC a clip\n",
             info->name, info->family, p->shape->frames, p->shape->height, p->shape->width,
             p->shape->tokens, (double)info->macs * 1e-9);
-    fprintf(stderr,
-            "vidette: %u threads, %s kernels, matrix products by %s; weights %.1f MB, session %.1f "
-            "MB for %zu clips\n",
-            vdt_context_threads(p->context), vdt_context_cpu(p->context),
-            vdt_context_gemm(p->context), (double)info->weight_bytes * 1e-6,
-            (double)p->shape->bytes * 1e-6, p->batch);
+    fprintf(
+        stderr,
+        "vidette: %s on %u threads, %s kernels; weights %.1f MB, session %.1f MB for %zu clips\n",
+        vdt_precision_name(info->precision), vdt_context_threads(p->context),
+        vdt_context_cpu(p->context), (double)info->weight_bytes * 1e-6,
+        (double)p->shape->bytes * 1e-6, p->batch);
 }
 
 /* ---- results ------------------------------------------------------------------------------- */

@@ -57,9 +57,12 @@ static bool set_output(struct settings *s, const char *v) {
 }
 
 static bool set_precision(struct settings *s, const char *v) {
-    s->precision = VDT_PRECISION_AUTO;
-    if (strcmp(v, "f32") == 0) s->precision = VDT_PRECISION_F32;
-    return s->precision == VDT_PRECISION_F32 || strcmp(v, "auto") == 0;
+    for (int precision = VDT_PRECISION_AUTO; precision <= VDT_PRECISION_INT8; precision++) {
+        if (strcmp(v, vdt_precision_name((vdt_precision)precision)) != 0) continue;
+        s->precision = (vdt_precision)precision;
+        return true;
+    }
+    return false;
 }
 
 static bool set_cpu(struct settings *s, const char *v) {
@@ -69,6 +72,8 @@ static bool set_cpu(struct settings *s, const char *v) {
     } names[] = {{"c", VDT_CPU_C},
                  {"avx2", VDT_CPU_AVX2},
                  {"avx512", VDT_CPU_AVX512},
+                 {"avx512vnni", VDT_CPU_AVX512_VNNI},
+                 {"avx512bf16", VDT_CPU_AVX512_BF16},
                  {"best", VDT_CPU_BEST}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(v, names[i].name) != 0) continue;
@@ -193,11 +198,12 @@ static const struct option options[] = {
     {"top", 0, "K", FOR_CLASSIFY, set_top, "a number", "classes to name (default 5)"},
     {"logits", 0, NULL, FOR_CLASSIFY, set_logits, NULL, "put all logits into the JSON"},
     {"json", 0, NULL, FOR_ALL, set_json, NULL, "one JSON object a line on stdout"},
-    {"precision", 0, "P", FOR_ALL, set_precision, "auto or f32", "auto or f32"},
+    {"precision", 0, "P", FOR_ALL, set_precision, "auto, f32, bf16 or int8",
+     "auto (bf16 where the CPU can), f32, bf16 or int8"},
     {"threads", 0, "N", FOR_ALL, set_threads, "0..256", "threads that compute (default 0: all)"},
     {"batch", 0, "N", FOR_BATCH, set_batch, "clips, 0..1024",
      "most clips packed into a call (default 0: by their size)"},
-    {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512 or best",
+    {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
      "highest instruction set to use (default best)"},
     {"resume", 0, NULL, FOR_READING, set_resume, NULL,
      "keep finished results when interrupted, go on from them"},

@@ -79,11 +79,13 @@ VDT_API const char *vdt_status_name(vdt_status status); // "ok", "format", ...; 
 
 typedef struct vdt_context vdt_context;
 
-typedef enum vdt_cpu {  // an upper limit on the instructions that kernels use
-    VDT_CPU_C = 0,      // portable C
-    VDT_CPU_AVX2 = 1,   // AVX2 with FMA
-    VDT_CPU_AVX512 = 2, // AVX-512 F, BW, DQ, VL
-    VDT_CPU_BEST = 255, // whatever this CPU has
+typedef enum vdt_cpu {       // an upper limit on the instructions that kernels use
+    VDT_CPU_C = 0,           // portable C
+    VDT_CPU_AVX2 = 1,        // AVX2 with FMA
+    VDT_CPU_AVX512 = 2,      // AVX-512 F, BW, DQ, VL
+    VDT_CPU_AVX512_VNNI = 3, // and VNNI: int8 products
+    VDT_CPU_AVX512_BF16 = 4, // and BF16: bf16 products
+    VDT_CPU_BEST = 255,      // whatever this CPU has
 } vdt_cpu;
 
 // Memory for everything the library allocates itself. `allocate` returns `bytes` bytes aligned to
@@ -114,7 +116,8 @@ VDT_API vdt_status vdt_context_open(vdt_context **context, const vdt_context_opt
                                     vdt_error *error);
 VDT_API void vdt_context_close(vdt_context **context);
 VDT_API uint32_t vdt_context_threads(const vdt_context *context); // threads that compute
-VDT_API const char *vdt_context_cpu(const vdt_context *context);  // "c", "avx2", "avx512"
+VDT_API const char *
+vdt_context_cpu(const vdt_context *context); // the level's name: "c", "avx2", ...
 VDT_API const char *
 vdt_context_gemm(const vdt_context *context); // what multiplies matrices: "onednn", "tiles"
 
@@ -122,14 +125,16 @@ vdt_context_gemm(const vdt_context *context); // what multiplies matrices: "oned
 
 typedef struct vdt_model vdt_model;
 
-typedef enum vdt_precision {
-    VDT_PRECISION_AUTO = 0, // the fastest this version offers without a loss of accuracy: f32
+typedef enum vdt_precision { // of weights and activations; sums, norms, softmax and residuals are always f32
+    VDT_PRECISION_AUTO = 0, // bf16 where the CPU has bf16 arithmetic, else f32
     VDT_PRECISION_F32 = 1,
+    VDT_PRECISION_BF16 = 2, // falls back to f32 on CPUs without bf16 arithmetic
+    VDT_PRECISION_INT8 = 3, // the blocks' matrices; attention in bf16. Falls back to bf16, then f32
 } vdt_precision;
 
 typedef struct vdt_model_options {
     uint32_t abi;            // VDT_ABI; set by init
-    vdt_precision precision; // arithmetic of weights and activations; default AUTO
+    vdt_precision precision; // wanted; vdt_model_info says what it became; default AUTO
     uint32_t size; // vdt_model_open_arch only: pixel side, 0 = the geometry's own; default 0
     uint32_t
         labels; // vdt_model_open_arch only: classes, 1..100000, 0 = the geometry's own; default 0
@@ -154,6 +159,7 @@ typedef struct vdt_model_info {
     uint32_t heads;         // H
     uint32_t width_mlp;     // inner width of the MLP
     uint32_t labels;        // classes; 0 without a classifier
+    vdt_precision precision; // what the model runs in; never AUTO
     uint64_t parameters;    // numbers in the weights
     uint64_t weight_bytes;  // bytes that the packed weights take in memory
     uint64_t
@@ -175,8 +181,9 @@ VDT_API vdt_status vdt_model_open_arch(vdt_model **model, vdt_context *context, 
 VDT_API void vdt_model_close(vdt_model **model);
 VDT_API const vdt_model_info *vdt_model_info_get(const vdt_model *model);
 VDT_API const char *vdt_model_label(const vdt_model *model, size_t id); // NULL where id >= labels
-VDT_API const char *vdt_arch_name(size_t index);                        // NULL past the last
-VDT_API const char *vdt_family_name(size_t index);                      // NULL past the last
+VDT_API const char *vdt_precision_name(vdt_precision precision); // "auto", "f32", "bf16", "int8"
+VDT_API const char *vdt_arch_name(size_t index);                 // NULL past the last
+VDT_API const char *vdt_family_name(size_t index);               // NULL past the last
 
 /* ---- session --------------------------------------------------------------------------------- */
 
@@ -258,10 +265,16 @@ VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, 
 VDT_API size_t vdt_argmax(const float *values, size_t n);
 VDT_API void vdt_softmax(float *values, size_t n);
 
-// The rate, in billions of floating-point operations a second, of a large matrix product on all of
-// the context's threads: what efficiencies are measured against. The fastest of some repeats of the
-// faster engine; takes about a second.
-VDT_API vdt_status vdt_gemm_peak(double *gflops, vdt_context *context, vdt_precision precision,
+// How fast this machine multiplies large matrices of a precision on all of the context's threads, in
+// billions of operations (2 a multiply-add) a second: what efficiencies are measured against.
+typedef struct vdt_peak {
+    double gflops;      // the faster of the two
+    double own, onednn; // this library's products; oneDNN's, left to itself, 0 without it
+} vdt_peak;
+
+// The fastest of some repeats; takes about a second. A precision that the CPU lacks is
+// VDT_ERROR_UNSUPPORTED.
+VDT_API vdt_status vdt_gemm_peak(vdt_peak *peak, vdt_context *context, vdt_precision precision,
                                  vdt_error *error);
 
 /* ---- video in -------------------------------------------------------------------------------- */

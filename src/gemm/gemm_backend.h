@@ -13,23 +13,28 @@ struct gemm_engine {
 
 struct gemm {
     struct gemm_engine *engine;
-    size_t n, k, bytes;
+    enum format format;
+    size_t n, k, lanes, bytes;
+    float *bias;  // (n)
+    float *scale; // (n), of int8 weights; else NULL
 };
 
-// Members mirror gemm.h. Engines extend the two structs by starting their own with them.
+// Members mirror gemm.h. Engines extend the two structs by starting their own with them; gemm.c fills and
+// frees the base.
 struct gemm_functions {
     const char *name;
-    size_t rows_per_task;
     int (*engine_open)(struct gemm_engine **engine, struct memory *memory, size_t n_threads,
                        vdt_error *error);
     void (*engine_close)(struct gemm_engine *engine);
-    int (*open)(struct gemm **gemm, struct gemm_engine *engine, const float *w, const float *bias,
-                size_t n, size_t k, vdt_error *error);
+    size_t gemm_size; // of the engine's own struct
+    int (*open)(struct gemm *gemm, vdt_error *error);
     void (*close)(struct gemm *gemm);
+    void (*pack)(struct gemm *gemm, size_t first, size_t rows, const float *w, void *scratch);
+    size_t (*pack_scratch_bytes)(const struct gemm *gemm);
+    int (*seal)(struct gemm *gemm, vdt_error *error);
     size_t (*scratch_bytes)(const struct gemm *gemm);
-    // The product with bias and accumulation; gemm_rows adds the activation.
-    int (*rows)(const struct gemm *gemm, float *y, size_t y_stride, const float *x, size_t x_stride,
-                size_t rows, bool accumulate, size_t thread, void *scratch);
+    int (*rows)(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
+                const struct gemm_epilogue *epilogue, size_t thread, void *scratch);
 };
 
 extern const struct gemm_functions gemm_tiles_functions;

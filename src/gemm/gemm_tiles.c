@@ -1,18 +1,21 @@
 // Vidette's own matrix products: blocks of K over the panel product of the kernel table.
 //
-// W^T lies in panels (kernels.h). A block of BLOCK_K rows of one panel, with the matching columns
-// of a task's rows, stays in the caches nearest to the core while the rows pass over it.
-#include <string.h>
-
+// W^T lies in panels (kernels.h). The sums of a call's rows over one panel stay in the nearest cache
+// while blocks of K pass, and leave it finished: with bias, activation, residual, in the format that the
+// next reader wants.
+//
+//     for each panel of W                            N columns
+//         for each block of K                        the block of the panel stays in the second cache
+//             sums += rows x block                   product
+//         y = f(sums + bias)                         finish
 #include "core/checked.h"
 #include "gemm/gemm_backend.h"
 
-enum { ROWS_PER_TASK = 48, BLOCK_K = 512 };
+enum { BLOCK_LANES = 768 }; // of a panel: 192 KB at 64 columns
 
 struct tiles {
     struct gemm base;
-    float *panels; // ceil(n / panel) panels of k x panel
-    float *bias;   // (n)
+    unsigned char *panels; // ceil(n / panel) panels of lanes x panel lanes
 };
 
 static int engine_open(struct gemm_engine **engine, struct memory *memory, size_t n_threads,
@@ -26,81 +29,114 @@ static void engine_close(struct gemm_engine *engine) {
     mem_free(engine->memory, engine);
 }
 
-static void tiles_close(struct gemm *gemm) {
-    struct tiles *tiles = (struct tiles *)gemm;
-    struct memory *memory = gemm->engine->memory;
-    mem_free(memory, tiles->panels);
-    mem_free(memory, tiles->bias);
-    mem_free(memory, tiles);
+static size_t panel_bytes(const struct gemm *gemm) {
+    return gemm->lanes * gemm->engine->kernels->panel * LANE_BYTES;
 }
 
-static int tiles_open(struct gemm **gemm, struct gemm_engine *engine, const float *w,
-                      const float *bias, size_t n, size_t k, vdt_error *error) {
-    struct memory *memory = engine->memory;
-    const size_t panel = engine->kernels->panel;
-    struct tiles *tiles = mem_alloc(memory, 1, sizeof *tiles, "weights", error);
-    if (!tiles) return VDT_ERROR_MEMORY;
-    tiles->base.engine = engine;
-    tiles->bias = mem_alloc(memory, n, sizeof *tiles->bias, "weights", error);
-    size_t columns;
-    if (tiles->bias && checked_round_up(&columns, n, panel) &&
-        checked_multiply(&columns, columns, k)) {
-        tiles->panels = mem_alloc_raw(memory, columns, sizeof *tiles->panels, "weights", error);
-        tiles->base.bytes = (columns + n) * sizeof(float);
+static int tiles_open(struct gemm *gemm, vdt_error *error) {
+    struct tiles *tiles = (struct tiles *)gemm;
+    const size_t panels = ceil_div(gemm->n, gemm->engine->kernels->panel);
+    tiles->panels =
+        mem_alloc_raw(gemm->engine->memory, panels, panel_bytes(gemm), "weights", error);
+    gemm->bytes = panels * panel_bytes(gemm);
+    return tiles->panels ? VDT_OK : VDT_ERROR_MEMORY;
+}
+
+static void tiles_close(struct gemm *gemm) {
+    mem_free(gemm->engine->memory, ((struct tiles *)gemm)->panels);
+}
+
+static size_t tiles_pack_scratch_bytes(const struct gemm *gemm) {
+    return gemm->format == FORMAT_F32 ? 0
+                                      : GEMM_PACK_ROWS * format_row_bytes(gemm->format, gemm->k);
+}
+
+// int8 weights become unsigned bytes (kernels.h) and their rows' scales the columns'.
+static void finish_int8(struct gemm *gemm, size_t first, size_t rows, unsigned char *encoded) {
+    const size_t row_bytes = format_row_bytes(FORMAT_I8, gemm->k);
+    for (size_t i = 0; i < rows; i++) {
+        unsigned char *row = encoded + i * row_bytes;
+        for (size_t j = 0; j < gemm->lanes * LANE_BYTES; j++) row[j] ^= 0x80;
+        gemm->scale[first + i] =
+            *(const float *)(const void *)(row + (gemm->lanes + 1) * LANE_BYTES);
     }
-    if (!tiles->panels) {
-        tiles_close(&tiles->base);
-        return status_fail(error, VDT_ERROR_MEMORY, "weights: %zu x %zu is too large", n, k);
+}
+
+static void tiles_pack(struct gemm *gemm, size_t first, size_t rows, const float *w,
+                       void *scratch) {
+    const struct kernels *kernels = gemm->engine->kernels;
+    unsigned char *panels =
+        ((struct tiles *)gemm)->panels + first / kernels->panel * panel_bytes(gemm);
+    if (gemm->format == FORMAT_F32) {
+        kernels->pack_rows(panels, w, gemm->k * sizeof *w, rows, gemm->lanes);
+        return;
     }
-    engine->kernels->pack_rows_f32(tiles->panels, w, k, n, k);
-    if (bias) memcpy(tiles->bias, bias, n * sizeof *bias);
-    *gemm = &tiles->base;
+    const size_t row_bytes = format_row_bytes(gemm->format, gemm->k);
+    unsigned char *encoded = scratch;
+    for (size_t i = 0; i < rows; i++)
+        kernels->encode[gemm->format](encoded + i * row_bytes, w + i * gemm->k, gemm->k);
+    if (gemm->format == FORMAT_I8) finish_int8(gemm, first, rows, encoded);
+    kernels->pack_rows(panels, encoded, row_bytes, rows, gemm->lanes);
+}
+
+static int tiles_seal(struct gemm *gemm, vdt_error *error) {
+    (void)gemm;
+    (void)error;
     return VDT_OK;
 }
 
 static size_t tiles_scratch_bytes(const struct gemm *gemm) {
-    (void)gemm;
-    return 0;
+    return GEMM_MAX_ROWS * gemm->engine->kernels->panel * sizeof(float);
 }
 
-static void add_bias(float *y, size_t y_stride, const float *bias, size_t rows, size_t n) {
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t j = 0; j < n; j++) y[i * y_stride + j] += bias[j];
+// The rows' sums over one panel, `width` columns, into c (rows, panel).
+static void panel_sums(const struct gemm *gemm, float *c, const void *const *x, size_t rows,
+                       const unsigned char *panel, size_t width) {
+    const struct kernels *kernels = gemm->engine->kernels;
+    // int8 sums start from an offset behind the row's last lane, so its lanes are not cut.
+    const size_t block = gemm->format == FORMAT_I8 ? gemm->lanes : BLOCK_LANES;
+    for (size_t lane = 0; lane < gemm->lanes; lane += block) {
+        const void *x_block[GEMM_MAX_ROWS];
+        for (size_t i = 0; i < rows; i++)
+            x_block[i] = (const unsigned char *)x[i] + lane * LANE_BYTES;
+        kernels->product[gemm->format](
+            c, kernels->panel, x_block, rows, panel + lane * kernels->panel * LANE_BYTES,
+            panel_bytes(gemm), width, min_size(block, gemm->lanes - lane), lane > 0);
     }
 }
 
-static int tiles_rows(const struct gemm *gemm, float *y, size_t y_stride, const float *x,
-                      size_t x_stride, size_t rows, bool accumulate, size_t thread, void *scratch) {
+static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
+                      size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
+                      void *scratch) {
     (void)thread;
-    (void)scratch;
-    const struct tiles *tiles = (const struct tiles *)gemm;
     const struct kernels *kernels = gemm->engine->kernels;
-    const size_t n = gemm->n, k = gemm->k, panel = kernels->panel;
-    for (size_t row = 0; row < rows; row += ROWS_PER_TASK) {
-        const size_t some = min_size(ROWS_PER_TASK, rows - row);
-        float *y_row = y + row * y_stride;
-        for (size_t first = 0; first < n; first += panel) {
-            const size_t width = min_size(panel, n - first);
-            for (size_t k0 = 0; k0 < k; k0 += BLOCK_K) {
-                const float *x_rows[ROWS_PER_TASK];
-                for (size_t i = 0; i < some; i++) x_rows[i] = x + (row + i) * x_stride + k0;
-                kernels->product_f32(y_row + first, y_stride, x_rows, some,
-                                     tiles->panels + first * k + k0 * panel, k * panel, width,
-                                     min_size(BLOCK_K, k - k0), accumulate || k0 > 0);
-            }
-        }
-        add_bias(y_row, y_stride, tiles->bias, some, n);
+    const size_t panel = kernels->panel;
+    const unsigned char *panels = ((const struct tiles *)gemm)->panels;
+    const size_t element = epilogue->format == FORMAT_BF16 ? 2 : sizeof(float);
+    struct finish finish = {.activation = epilogue->activation,
+                            .accumulate = epilogue->accumulate,
+                            .format = epilogue->format};
+    for (size_t first = 0; first < gemm->n; first += panel, panels += panel_bytes(gemm)) {
+        const size_t width = min_size(panel, gemm->n - first);
+        panel_sums(gemm, scratch, x, rows, panels, width);
+        finish.scale = gemm->scale ? gemm->scale + first : NULL;
+        finish.bias = gemm->bias + first;
+        kernels->finish((unsigned char *)y + first * element, y_bytes, scratch, panel, rows, width,
+                        &finish);
     }
     return VDT_OK;
 }
 
 const struct gemm_functions gemm_tiles_functions = {
     .name = "tiles",
-    .rows_per_task = ROWS_PER_TASK,
     .engine_open = engine_open,
     .engine_close = engine_close,
+    .gemm_size = sizeof(struct tiles),
     .open = tiles_open,
     .close = tiles_close,
+    .pack = tiles_pack,
+    .pack_scratch_bytes = tiles_pack_scratch_bytes,
+    .seal = tiles_seal,
     .scratch_bytes = tiles_scratch_bytes,
     .rows = tiles_rows,
 };

@@ -1,17 +1,36 @@
 #include "kernels/cpu.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+// The compiler's runtime asks the CPU (cpuid) and the operating system (xgetbv) together.
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 vdt_cpu cpu_detect(void) {
 #if defined(__x86_64__)
-    // The compiler's runtime checks cpuid and xgetbv together.
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return VDT_CPU_C;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
-        return VDT_CPU_AVX2;
-    }
-    return VDT_CPU_AVX512;
+    if (!has_avx512()) return VDT_CPU_AVX2;
+    if (!__builtin_cpu_supports("avx512vnni")) return VDT_CPU_AVX512;
+    if (!__builtin_cpu_supports("avx512bf16")) return VDT_CPU_AVX512_VNNI;
+    return VDT_CPU_AVX512_BF16;
 #else
     return VDT_CPU_C;
+#endif
+}
+
+bool cpu_has_matrix_units(void) {
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, amx_int8 = 1u << 25,
+                   all = amx_bf16 | amx_tile | amx_int8;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & all) == all;
+#else
+    return false;
 #endif
 }
 
@@ -20,6 +39,8 @@ const char *cpu_name(vdt_cpu level) {
     case VDT_CPU_C: return "c";
     case VDT_CPU_AVX2: return "avx2";
     case VDT_CPU_AVX512: return "avx512";
+    case VDT_CPU_AVX512_VNNI: return "avx512vnni";
+    case VDT_CPU_AVX512_BF16: return "avx512bf16";
     case VDT_CPU_BEST: return "best";
     }
     return "unknown";

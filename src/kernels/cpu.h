@@ -5,12 +5,17 @@
 #ifndef VIDETTE_KERNELS_CPU_H
 #define VIDETTE_KERNELS_CPU_H
 
+#include <stdbool.h>
+
 #include <vidette/vidette.h>
 
 // The highest level of this machine.
 vdt_cpu cpu_detect(void);
 
-// "c", "avx2", "avx512".
+// Whether the CPU has matrix units for bf16 and int8 (AMX) beside its vector units.
+bool cpu_has_matrix_units(void);
+
+// "c", "avx2", "avx512", "avx512vnni", "avx512bf16".
 const char *cpu_name(vdt_cpu level);
 
 #endif

@@ -1,14 +1,14 @@
 // The kernel table: the leaf functions that have variants for several instruction sets.
 //
 // A member's comment is its contract, for every variant. kernels_init fills the table with plain C,
-// then each instruction set up to `level` puts its own functions over it. Plain C is always there,
-// is written to be read, and is not the truth: tests compare each variant, C included, with double
+// then each instruction set up to `level` puts its own functions over it. Plain C is always there, is
+// written to be read, and is not the truth: tests compare each variant, C included, with double
 // precision or exact integers.
 //
 // All kernels: pointers need no alignment beyond the element's; inputs and outputs do not overlap
-// unless said so; nothing is read or written outside the sizes given; sizes may be 0. A row's
-// result depends on that row only, never on how many rows the call has, so that work can be cut
-// anywhere. Bounds below are for finite inputs; u = 2^-24.
+// unless said so; nothing is read or written outside the sizes given; sizes may be 0. A row's result
+// depends on that row only, never on how many rows the call has, so that work can be cut anywhere.
+// Bounds below are for finite inputs; u = 2^-24.
 #ifndef VIDETTE_KERNELS_KERNELS_H
 #define VIDETTE_KERNELS_KERNELS_H
 
@@ -18,20 +18,51 @@
 
 #include <vidette/vidette.h>
 
-// Activations, in place over n values. Sources: Hendrycks & Gimpel 2016 (GELU), Elfwing et al. 2017
-// (SiLU).
+/* ---- formats ------------------------------------------------------------------------------- */
+
+// How numbers stand in the operands of a matrix product. They are moved in lanes of 32 bits: one f32,
+// two bf16 or four int8. An encoded row of k numbers is its lanes, the last one padded with zeros; an
+// int8 row goes on with two more: a 32-bit integer, -128 times the sum of its numbers, and its scale
+// as f32, so that x_i is about q_i * scale.
+//
+//     f32   | x0 | x1 | x2 | ...             bf16  | x0 x1 | x2 x3 | ...
+//     int8  | q0 q1 q2 q3 | q4 .. 0 0 | -128 sum q | scale |
+enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMATS };
+
+enum { LANE_BYTES = 4 };
+
+static inline size_t format_lanes(enum format format, size_t k) {
+    const size_t group = format == FORMAT_F32 ? 1 : format == FORMAT_BF16 ? 2 : 4;
+    return (k + group - 1) / group;
+}
+
+static inline size_t format_row_bytes(enum format format, size_t k) {
+    return LANE_BYTES * (format_lanes(format, k) + (format == FORMAT_I8 ? 2 : 0));
+}
+
+/* ---- what kernels share -------------------------------------------------------------------- */
+
+// Sources: Hendrycks & Gimpel 2016 (GELU), Elfwing et al. 2017 (SiLU).
 enum activation {
-    ACTIVATION_GELU,      // x Phi(x) by the error function;  |error| <= 4e-7 |x| + 1e-12
-    ACTIVATION_GELU_TANH, // x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3)));  |error| <= 1e-6 |x| +
-                          // 1e-12
+    ACTIVATION_GELU,       // x Phi(x) by the error function;  |error| <= 4e-7 |x| + 1e-12
+    ACTIVATION_GELU_TANH,  // x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3)));  <= 1e-6 |x| + 1e-12
     ACTIVATION_GELU_QUICK, // x / (1 + exp(-1.702 x));  |error| <= 1e-6 |x| + 1e-12
     ACTIVATION_SILU,       // x / (1 + exp(-x));  |error| <= 1e-6 |x| + 1e-12
     ACTIVATIONS,
     ACTIVATION_NONE = ACTIVATIONS,
 };
 
-// A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit
-// so far and the sum of exp(logit - max). Starts as {-INFINITY, 0}.
+// What becomes of a product's sums.
+struct finish {
+    const float *scale; // (n) of the columns; NULL: 1
+    const float *bias;  // (n)
+    enum activation activation;
+    bool accumulate;    // add to y, which is f32 then
+    enum format format; // of y: FORMAT_F32 or FORMAT_BF16
+};
+
+// A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so
+// far and the sum of exp(logit - max). Starts as {-INFINITY, 0}.
 struct softmax_state {
     float max, sum;
 };
@@ -41,56 +72,76 @@ struct resize_tap {
     uint32_t first, n;
 };
 
+/* ---- the table ----------------------------------------------------------------------------- */
+
 struct kernels {
     const char *name; // of the highest instruction set in the table
 
-    // Columns of a panel. A matrix B (k, n) lies in ceil(n / panel) panels, one after the other,
-    // each k x panel with the row index outermost; columns past n hold zeros.
+    // Formats whose product runs on instructions made for it (the others are plain C).
+    bool has_format[FORMATS];
+
+    // Columns of a panel. B (k, n) lies in ceil(n / panel) panels, one after the other. A panel is
+    // lanes x panel lanes of 32 bits, a lane of rows outermost; columns past n hold zeros.
     //
-    //     B (k, n)   |----panel----|----panel----|--n|      memory   [k][panel] [k][panel]
-    //     [k][panel: .. 0 0]
+    //     B (k, n)  |----panel----|----panel----|--n|
+    //     memory    [lanes][panel]  [lanes][panel]  [lanes][panel: .. 0 0]
     size_t panel;
 
-    // panels <- W^T for W (n, k), row i at w + i * w_stride. Writes ceil(n / panel) * k * panel
-    // values.
-    void (*pack_rows_f32)(float *panels, const float *w, size_t w_stride, size_t n, size_t k);
+    // An encoded row of n numbers. bf16: rounded to nearest even. int8: scale = max |x| / 127, q_i =
+    // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0).
+    void (*encode[FORMATS])(void *row, const float *x, size_t n);
 
-    // panels <- V (k, n), row i at v + i * v_stride. Writes ceil(n / panel) * k * panel values.
-    void (*pack_columns_f32)(float *panels, const float *v, size_t v_stride, size_t k, size_t n);
+    // panels <- W^T for n encoded rows of W, row i at rows + i * row_bytes. Writes
+    // ceil(n / panel) * lanes * panel lanes. EXACT.
+    void (*pack_rows)(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes);
 
-    // C (rows, n) = A (rows, k) B (k, n), or C += A B if `accumulate`; row i of A starts at a[i],
-    // row i of C at c + i * c_stride, panel j of B at panels + j * panel_stride. Each value is one
-    // chain over k in ascending order, fused multiply-add on every set but C; with `accumulate` the
-    // chain starts from C, so cutting k changes no bit. |error| <= (k + 1) u sum |a b|.
-    void (*product_f32)(float *c, size_t c_stride, const float *const *a, size_t rows,
-                        const float *panels, size_t panel_stride, size_t n, size_t k,
-                        bool accumulate);
+    // panels <- V (k, n), row i at v + i * v_stride (numbers of the format, F32 or BF16). EXACT.
+    void (*pack_columns[FORMATS])(void *panels, const void *v, size_t v_stride, size_t k, size_t n);
 
-    // One more block of n > 0 logits l_i = scale * s_i of a row: state->max grows to cover them,
-    // s_i becomes exp(l_i - max), state->sum becomes sum * c + the sum of the s_i; returns c =
-    // exp(old max - new max), the factor of everything that was accumulated with the old one. exp
-    // has a relative error <= 2e-7 (+ u |l_i - max| for the argument's rounding) and gives 0 below
-    // -87.
-    float (*softmax_f32)(float *s, size_t n, float scale, struct softmax_state *state);
+    // C (rows, n) = A (rows, k) B (k, n), or C += A B if `accumulate`; row i of A starts at a[i], row
+    // i of C at c + i * c_stride, panel j of B at panels + j * panel_bytes.
+    // F32: each value is one chain over k in ascending order, fused multiply-add on every set but C;
+    //     with `accumulate` it starts from C, so cutting k changes no bit.
+    //     |error| <= (k + 1) u sum |a b|.
+    // BF16: the same over pairs; subnormal products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
+    // I8: B holds q + 128 as unsigned bytes; C = scale of the row * sum a q, the sum exact, the result
+    //     rounded twice. `accumulate` is false.
+    void (*product[FORMATS])(float *c, size_t c_stride, const void *const *a, size_t rows,
+                             const void *panels, size_t panel_bytes, size_t n, size_t lanes,
+                             bool accumulate);
 
-    // y_i = (x_i - mean) / sqrt(variance + eps) * weight_i + bias_i, mean and (biased) variance
-    // over the n values of x. y may be x. |error| <= (n + 16) u max |x - mean| / sqrt(variance +
-    // eps) max |weight| + u |y_i|, and far less in practice: sums run in at least 8 partial sums.
+    // y (rows, n) <- f(c * scale + bias), or y += c * scale + bias; row i of y starts at y + i *
+    // y_bytes, row i of c at c + i * c_stride. Within 2 u of the sum's size and the activation's bound
+    // (bf16: then rounded).
+    void (*finish)(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,
+                   const struct finish *finish);
+
+    // One more block of n > 0 logits l_i = scale * s_i of a row, scale > 0: state->max grows to cover
+    // them, p_i becomes exp(l_i - max) in the format (F32: p may be s; BF16: the row is padded to
+    // whole lanes with 0), state->sum becomes sum * c + the sum of the p_i as written; returns c =
+    // exp(old max - new max), the factor of everything that was accumulated with the old one.
+    // F32: relative error <= 3e-7 + 2 u |l_i - max| + u |l_i|. BF16: 2^-8 instead of 3e-7. 0 below
+    // l_i - max = -87.
+    float (*softmax[FORMATS])(void *p, const float *s, size_t n, float scale,
+                              struct softmax_state *state);
+
+    // y_i = (x_i - mean) / sqrt(variance + eps) * weight_i + bias_i, mean and (biased) variance over
+    // the n values of x. y may be x. |error| <= (n + 16) u max |x - mean| / sqrt(variance + eps) max
+    // |weight| + u |y_i|, and far less in practice: sums run in at least 8 partial sums.
     void (*layernorm_f32)(float *y, const float *x, const float *weight, const float *bias,
                           size_t n, float eps);
 
+    // In place over n values.
     void (*activation_f32[ACTIVATIONS])(float *x, size_t n);
 
-    // Pillow's resampling (models.md): one pass along a row. Output pixel i (3 bytes) is, by
-    // channel,
-    //     clip((2^21 + sum over j < taps[i].n of in[3 (taps[i].first + j)] * weights[i * max_taps +
-    //     j]) >> 22).
-    // EXACT on every set. The sum fits 32 bits for weights that sum to 2^22 up to rounding.
+    // Pillow's resampling: one pass along a row. Output pixel i (3 bytes) is, by channel, clip((2^21 +
+    // sum over j < taps[i].n of in[3 (taps[i].first + j)] * weights[i * max_taps + j]) >> 22).
+    // EXACT. The sum fits 32 bits for weights that sum to 2^22 up to rounding.
     void (*resize_row_u8)(uint8_t *out, const uint8_t *in, size_t n_out,
                           const struct resize_tap *taps, const int32_t *weights, size_t max_taps);
 
     // The pass across rows: out[j] = clip((2^21 + sum over i < n of in[i * in_stride + j] *
-    // weights[i]) >> 22) for j < bytes. EXACT on every set.
+    // weights[i]) >> 22) for j < bytes. EXACT.
     void (*resize_column_u8)(uint8_t *out, const uint8_t *in, size_t in_stride,
                              const int32_t *weights, size_t n, size_t bytes);
 };
@@ -100,20 +151,27 @@ void kernels_init(struct kernels *table, vdt_cpu level);
 
 // One initialiser a file; each overwrites the members it has variants of.
 void product_init_c(struct kernels *table);
+void encode_init_c(struct kernels *table);
+void finish_init_c(struct kernels *table);
 void softmax_init_c(struct kernels *table);
 void norm_init_c(struct kernels *table);
-void act_init_c(struct kernels *table);
 void pixel_init_c(struct kernels *table);
 
 void product_init_avx2(struct kernels *table);
+void encode_init_avx2(struct kernels *table);
+void finish_init_avx2(struct kernels *table);
 void softmax_init_avx2(struct kernels *table);
 void norm_init_avx2(struct kernels *table);
-void act_init_avx2(struct kernels *table);
 void pixel_init_avx2(struct kernels *table);
 
 void product_init_avx512(struct kernels *table);
+void encode_init_avx512(struct kernels *table);
+void finish_init_avx512(struct kernels *table);
 void softmax_init_avx512(struct kernels *table);
 void norm_init_avx512(struct kernels *table);
-void act_init_avx512(struct kernels *table);
+
+void product_init_avx512vnni(struct kernels *table);
+void product_init_avx512bf16(struct kernels *table);
+void softmax_init_avx512bf16(struct kernels *table);
 
 #endif

@@ -10,7 +10,8 @@ struct vdt_context {
     struct pool *pool;
     vdt_cpu cpu; // level of the kernels
     struct kernels kernels;
-    struct gemm_engine *gemm;
+    struct gemm_engine *tiles, *onednn;   // onednn: NULL unless this CPU's matrix units want it
+    struct gemm_engine *engines[FORMATS]; // which of them multiplies each format
     vdt_progress_fn progress;
     void *progress_user;
 };

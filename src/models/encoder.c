@@ -119,33 +119,59 @@ static size_t scratch_bytes(const struct encoder *encoder) {
     const struct weights *weights = encoder->weights;
     const struct block *block = &weights->blocks[0]; // blocks are alike
     const struct gemm *matrices[] = {
-        block->attention.qkv, block->attention.proj, block->mlp.fc1,        block->mlp.fc2,
-        weights->pooler,      weights->classifier,   weights->classifier2,  weights->projection,
-        weights->pool.kv,     weights->pool.proj,    weights->pool.mlp.fc1, weights->pool.mlp.fc2,
-    };
-    size_t bytes = patch_embed_scratch_bytes(weights->patch);
+        block->attention.qkv, block->attention.proj, weights->pooler,  weights->classifier,
+        weights->classifier2, weights->projection,   weights->pool.kv, weights->pool.proj};
+    size_t bytes =
+        max_size(patch_embed_scratch_bytes(weights->patch), ops_mlp_scratch_bytes(&block->mlp));
     bytes = max_size(bytes,
-                     ops_attention_scratch_bytes(&encoder->context->kernels,
-                                                 encoder->geometry->d / encoder->geometry->heads));
+                     ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads));
+    if (weights->pool.kv) bytes = max_size(bytes, ops_mlp_scratch_bytes(&weights->pool.mlp));
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
-        if (matrices[i]) bytes = max_size(bytes, gemm_scratch_bytes(matrices[i]));
+        if (matrices[i]) bytes = max_size(bytes, ops_linear_scratch_bytes(matrices[i]));
     }
     return (bytes + 63) / 64 * 64;
+}
+
+// Attention multiplies in bf16 where the weights are not f32 and the CPU can.
+static enum format attention_format(const struct encoder *encoder) {
+    const struct kernels *kernels = &encoder->context->kernels;
+    const size_t d = encoder->geometry->d / encoder->geometry->heads;
+    const bool rough = gemm_format(encoder->weights->blocks[0].attention.qkv) != FORMAT_F32;
+    return rough && kernels->has_format[FORMAT_BF16] && d % 2 == 0 ? FORMAT_BF16 : FORMAT_F32;
+}
+
+static void *take_panels(const struct encoder *encoder, struct arena *arena, enum format format,
+                         size_t rows) {
+    const struct geometry *geometry = encoder->geometry;
+    size_t bytes;
+    if (!ops_attention_panels(&bytes, &encoder->context->kernels, format, rows,
+                              encoder->options.clips, geometry->heads,
+                              geometry->d / geometry->heads)) {
+        arena->overflow = true;
+    }
+    return arena_take(arena, bytes, 1);
 }
 
 void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const struct geometry *geometry = encoder->geometry;
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
+    const enum format format = attention_format(encoder);
+    const size_t element = format == FORMAT_BF16 ? 2 : sizeof(float);
     encoder->starts = arena_take(arena, clips + 1, sizeof *encoder->starts);
     encoder->singles = arena_take(arena, clips + 1, sizeof *encoder->singles);
     encoder->prefix_rows = take_floats(arena, encoder->prefix, d);
     encoder->positions = take_floats(arena, encoder->patches, d);
     encoder->read = take_floats(arena, clips, 2 * d);
     encoder->pooled = take_floats(arena, clips, max_size(d, geometry->projection));
-    encoder->small = take_floats(arena, clips, 3 * d + geometry->mlp);
+    encoder->small = take_floats(arena, clips, 2 * d);
     encoder->logits = take_floats(arena, clips, encoder->n_logits);
     encoder->x = take_floats(arena, rows, d);
     encoder->y = take_floats(arena, rows, d);
+    // The projection reads bf16 as it is; int8 rows are encoded from f32.
+    const bool direct = gemm_format(encoder->weights->blocks[0].attention.proj) == FORMAT_BF16;
+    const enum format mixed = direct ? format : FORMAT_F32;
+    encoder->mixed =
+        (struct rows){encoder->y, d * (mixed == FORMAT_BF16 ? 2 : sizeof(float)), mixed};
 
     const size_t threads = pool_threads(encoder->context->pool);
     encoder->exec =
@@ -154,15 +180,14 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
 
     const size_t mark = arena_mark(arena);
-    size_t panels;
-    encoder->qkv = take_floats(arena, rows, 3 * d);
-    if (!ops_attention_panels(&panels, &encoder->context->kernels, rows, clips, geometry->heads,
-                              d / geometry->heads)) {
-        arena->overflow = true;
+    encoder->qkv = (struct rows){arena_take(arena, rows, 3 * d * element), 3 * d * element, format};
+    encoder->panels = take_panels(encoder, arena, format, rows);
+    if (encoder->weights->pool.kv) { // runs after the blocks, in f32, in the same memory
+        arena_release(arena, mark);
+        encoder->kv = take_floats(arena, rows, 2 * d);
+        void *panels = take_panels(encoder, arena, FORMAT_F32, rows);
+        encoder->pool_panels = panels;
     }
-    encoder->panels = take_floats(arena, 1, panels);
-    arena_release(arena, mark);
-    encoder->hidden = take_floats(arena, rows, mlp_hidden_floats(geometry->mlp, geometry->gated));
 }
 
 /* ---- what does not change ------------------------------------------------------------------ */
@@ -229,19 +254,21 @@ static void embed(struct encoder *encoder, const vdt_clip *clips, size_t n_clips
     patch_embed_forward(&encoder->exec, &patch_embed, encoder->x + encoder->prefix * d, stride,
                         encoder->positions, clips, n_clips, &encoder->grid);
     if (weights->pre_norm.weight) {
-        layernorm_forward(&encoder->exec, &weights->pre_norm, encoder->x, encoder->x,
-                          n_clips * encoder->tokens, d);
+        ops_layernorm(&encoder->exec, encoder->x, d, encoder->x, d, n_clips * encoder->tokens, d,
+                      &weights->pre_norm);
     }
+}
+
+static struct rows f32_rows(float *data, size_t width) {
+    return (struct rows){data, width * sizeof *data, FORMAT_F32};
 }
 
 static void run_block(struct encoder *encoder, const struct block *block, size_t n_clips) {
     struct exec *exec = &encoder->exec;
-    const size_t d = encoder->geometry->d, rows = n_clips * encoder->tokens;
-    layernorm_forward(exec, &block->norm1, encoder->y, encoder->x, rows, d);
-    attention_forward(exec, &block->attention, encoder->x, encoder->y, encoder->qkv, encoder->y,
+    const struct rows x = f32_rows(encoder->x, encoder->geometry->d);
+    attention_forward(exec, &block->attention, &block->norm1, x, encoder->qkv, encoder->mixed,
                       encoder->panels, encoder->starts, n_clips, encoder->geometry->heads);
-    layernorm_forward(exec, &block->norm2, encoder->y, encoder->x, rows, d);
-    mlp_forward(exec, &block->mlp, encoder->x, encoder->y, encoder->hidden, rows);
+    ops_mlp(exec, &block->mlp, &block->norm2, x, n_clips * encoder->tokens);
 }
 
 // The first token of each clip, normalised where the final norm belongs to the read-out, into out
@@ -252,9 +279,8 @@ static void read_first(struct encoder *encoder, float *out, size_t out_stride, c
     for (size_t b = 0; b < n_clips; b++)
         copy_row(out + b * out_stride, tokens + b * encoder->tokens * d, d);
     if (encoder->geometry->final_norm == FINAL_NORM_READOUT) {
-        const struct layernorm *norm = &encoder->weights->norm;
-        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d, norm->weight,
-                      norm->bias, norm->eps);
+        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d,
+                      &encoder->weights->norm);
     }
 }
 
@@ -265,71 +291,66 @@ static void read_mean(struct encoder *encoder, float *out, size_t out_stride, co
         head_mean(out + b * out_stride, tokens + (b * encoder->tokens + encoder->prefix) * d,
                   encoder->patches, d);
     }
-    const struct layernorm *norm = &encoder->weights->fc_norm;
-    if (norm->weight) {
-        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d, norm->weight,
-                      norm->bias, norm->eps);
+    if (encoder->weights->fc_norm.weight) {
+        ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d,
+                      &encoder->weights->fc_norm);
     }
 }
 
-static const struct gemm_epilogue plain = {.activation = ACTIVATION_NONE};
+// y (n_clips, width of w) <- w applied to rows of encoder->read.
+static void read_linear(struct encoder *encoder, const struct gemm *w, float *y, size_t n_clips,
+                        struct gemm_epilogue epilogue) {
+    ops_linear(&encoder->exec, w, f32_rows(y, gemm_n(w)), f32_rows(encoder->read, gemm_k(w)),
+               n_clips, NULL, epilogue);
+}
 
 // The pooled output into encoder->pooled; returns its width.
-static size_t read_pooled(struct encoder *encoder, const float *tokens, size_t n_clips) {
+static size_t read_pooled(struct encoder *encoder, float *tokens, size_t n_clips) {
     const struct weights *weights = encoder->weights;
     const size_t d = encoder->geometry->d;
-    struct exec *exec = &encoder->exec;
+    const struct gemm *last = weights->projection ? weights->projection : weights->pooler;
     if (encoder->geometry->pooled == READ_ATTENTION_POOL) {
-        attention_pool_forward(exec, &weights->pool, encoder->pooled, tokens, encoder->qkv,
-                               encoder->panels, encoder->small, encoder->starts, encoder->singles,
-                               n_clips, encoder->geometry->heads);
+        attention_pool_forward(&encoder->exec, &weights->pool, encoder->pooled, tokens, encoder->kv,
+                               encoder->pool_panels, encoder->small, encoder->starts,
+                               encoder->singles, n_clips, encoder->geometry->heads);
         return d;
     }
     if (encoder->geometry->pooled == READ_MEAN) {
         read_mean(encoder, encoder->pooled, d, tokens, n_clips);
         return d;
     }
-    if (weights->projection) {
-        read_first(encoder, encoder->read, d, tokens, n_clips);
-        ops_linear(exec, weights->projection, encoder->pooled, encoder->geometry->projection,
-                   encoder->read, d, n_clips, plain);
-        return encoder->geometry->projection;
-    }
-    if (weights->pooler) {
-        read_first(encoder, encoder->read, d, tokens, n_clips);
-        ops_linear(exec, weights->pooler, encoder->pooled, d, encoder->read, d, n_clips, plain);
-        for (size_t i = 0; i < n_clips * d; i++) encoder->pooled[i] = tanhf(encoder->pooled[i]);
+    if (!last) {
+        read_first(encoder, encoder->pooled, d, tokens, n_clips);
         return d;
     }
-    read_first(encoder, encoder->pooled, d, tokens, n_clips);
-    return d;
+    read_first(encoder, encoder->read, d, tokens, n_clips);
+    read_linear(encoder, last, encoder->pooled, n_clips, GEMM_PLAIN);
+    if (last == weights->pooler) {
+        for (size_t i = 0; i < n_clips * d; i++) encoder->pooled[i] = tanhf(encoder->pooled[i]);
+    }
+    return gemm_n(last);
 }
 
 static void classify(struct encoder *encoder, const float *tokens, size_t n_clips) {
     const struct weights *weights = encoder->weights;
     const size_t d = encoder->geometry->d, labels = encoder->n_logits;
-    struct exec *exec = &encoder->exec;
-    size_t width = d;
     switch (encoder->geometry->classifier) {
     case READ_MEAN: read_mean(encoder, encoder->read, d, tokens, n_clips); break;
     case READ_CLASS_AND_MEAN:
-        width = 2 * d;
-        read_first(encoder, encoder->read, width, tokens, n_clips);
-        read_mean(encoder, encoder->read + d, width, tokens, n_clips);
+        read_first(encoder, encoder->read, 2 * d, tokens, n_clips);
+        read_mean(encoder, encoder->read + d, 2 * d, tokens, n_clips);
         break;
     case READ_FIRST:
     case READ_ATTENTION_POOL: read_first(encoder, encoder->read, d, tokens, n_clips); break;
     }
-    ops_linear(exec, weights->classifier, encoder->logits, labels, encoder->read, width, n_clips,
-               plain);
-    if (weights->classifier2) { // the teacher's: reads the second token, both are averaged
-        for (size_t b = 0; b < n_clips; b++) {
-            copy_row(encoder->read + b * d, tokens + (b * encoder->tokens + 1) * d, d);
-        }
-        ops_linear(exec, weights->classifier2, encoder->logits, labels, encoder->read, d, n_clips,
-                   (struct gemm_epilogue){.activation = ACTIVATION_NONE, .accumulate = true});
-        for (size_t i = 0; i < n_clips * labels; i++) encoder->logits[i] *= 0.5f;
+    read_linear(encoder, weights->classifier, encoder->logits, n_clips, GEMM_PLAIN);
+    if (!weights->classifier2) return;
+    // The teacher's reads the second token; both are averaged.
+    for (size_t b = 0; b < n_clips; b++) {
+        copy_row(encoder->read + b * d, tokens + (b * encoder->tokens + 1) * d, d);
     }
+    read_linear(encoder, weights->classifier2, encoder->logits, n_clips, GEMM_RESIDUAL);
+    for (size_t i = 0; i < n_clips * labels; i++) encoder->logits[i] *= 0.5f;
 }
 
 // Features of `tokens` (clips * tokens, D) after a layer.
@@ -354,10 +375,10 @@ static void read_features(struct encoder *encoder, const float *tokens, size_t n
 static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
                    size_t features_stride) {
     const struct geometry *geometry = encoder->geometry;
-    const float *tokens = encoder->x;
+    float *tokens = encoder->x;
     if (geometry->final_norm == FINAL_NORM_TOKENS) {
-        layernorm_forward(&encoder->exec, &encoder->weights->norm, encoder->y, encoder->x,
-                          n_clips * encoder->tokens, geometry->d);
+        ops_layernorm(&encoder->exec, encoder->y, geometry->d, encoder->x, geometry->d,
+                      n_clips * encoder->tokens, geometry->d, &encoder->weights->norm);
         tokens = encoder->y;
     }
     if (features && encoder->options.pool == VDT_POOL_HEAD) {

@@ -38,16 +38,18 @@ struct encoder {
     size_t feature_shape[4], feature_dimensions;
 
     // Buffers, for n = clips * tokens rows.
-    float *prefix_rows;       // (prefix, D): tokens with their positions
-    float *positions;         // (patches, D)
-    float *x;                 // (n, D) residual stream
-    float *y;                 // (n, D) normalised
-    float *qkv;               // (n, 3D)
-    float *panels;            // attention's workspace
-    float *hidden;            // (n, MLP): shares memory with the two above
+    float *prefix_rows; // (prefix, D): tokens with their positions
+    float *positions;   // (patches, D)
+    float *x;           // (n, D) residual stream
+    float *y;        // (n, D) final norm; before that, what the heads have mixed, in mixed's format
+    struct rows qkv; // (n, 3D), in the format of the attention's products
+    struct rows mixed;        // (n, D), in y
+    float *kv;                // (n, 2D) of the attention pool; shares memory with qkv
+    void *panels;             // attention's workspace
+    void *pool_panels;        // that of the attention pool
     float *read;              // (clips, 2D)
     float *pooled;            // (clips, max(D, projection))
-    float *small;             // (clips, 3D + MLP)
+    float *small;             // (clips, 2D)
     float *logits;            // (clips, labels)
     size_t *starts, *singles; // (clips + 1)
     struct exec exec;

@@ -142,10 +142,29 @@ static int read_config(struct vdt_model *model, struct config *config, vdt_error
 
 /* ---- weights ------------------------------------------------------------------------------- */
 
+// What a wanted precision becomes on this CPU.
+static vdt_precision possible_precision(vdt_precision wanted, const struct kernels *kernels) {
+    if (wanted == VDT_PRECISION_INT8 && kernels->has_format[FORMAT_I8]) return VDT_PRECISION_INT8;
+    if (wanted != VDT_PRECISION_F32 && kernels->has_format[FORMAT_BF16]) return VDT_PRECISION_BF16;
+    return VDT_PRECISION_F32;
+}
+
+static struct weight_formats formats_of(const struct vdt_model *model) {
+    static const enum format blocks[] = {[VDT_PRECISION_F32] = FORMAT_F32,
+                                         [VDT_PRECISION_BF16] = FORMAT_BF16,
+                                         [VDT_PRECISION_INT8] = FORMAT_I8};
+    const bool rough = model->info.precision != VDT_PRECISION_F32;
+    const bool has_bf16 = model->context->kernels.has_format[FORMAT_BF16];
+    return (struct weight_formats){.patch = rough && has_bf16 ? FORMAT_BF16 : FORMAT_F32,
+                                   .block = blocks[model->info.precision],
+                                   .engines = model->context->engines};
+}
+
 static int open_weights(struct vdt_model *model, const char *directory, bool has_eps,
                         vdt_error *error) {
     struct vdt_context *context = model->context;
     struct memory *memory = &context->memory;
+    const struct weight_formats formats = formats_of(model);
     struct checkpoint checkpoint = {0};
     struct tensor_map map = {0};
     int status = checkpoint_open(&checkpoint, memory, directory, error);
@@ -154,7 +173,7 @@ static int open_weights(struct vdt_model *model, const char *directory, bool has
         // timm's models are trained with this epsilon and their files do not say it.
         if (!status && map.timm_names && !has_eps) model->geometry.eps = 1e-6f;
         if (!status) {
-            status = weights_open(&model->weights, memory, context->pool, context->gemm,
+            status = weights_open(&model->weights, memory, context->pool, &formats,
                                   &model->geometry, model->family, &map, 0, error);
         }
         if (status) status = status_prefix(error, status, directory);
@@ -169,11 +188,12 @@ static int open_weights(struct vdt_model *model, const char *directory, bool has
 
 static int open_random_weights(struct vdt_model *model, uint64_t seed, vdt_error *error) {
     struct vdt_context *context = model->context;
+    const struct weight_formats formats = formats_of(model);
     struct tensor_map map = {0};
     int status =
         tensor_map_open_empty(&map, &context->memory, &model->geometry, model->family, error);
     if (!status) {
-        status = weights_open(&model->weights, &context->memory, context->pool, context->gemm,
+        status = weights_open(&model->weights, &context->memory, context->pool, &formats,
                               &model->geometry, model->family, &map, seed, error);
     }
     tensor_map_close(&map, &context->memory);
@@ -288,8 +308,9 @@ static int check_options(const vdt_model_options *options, vdt_error *error) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "model options: expected ABI %u, found %u",
                            VDT_ABI, options->abi);
     }
-    if (options->precision != VDT_PRECISION_AUTO && options->precision != VDT_PRECISION_F32) {
-        return status_fail(error, VDT_ERROR_UNSUPPORTED, "precision: this version has f32 only");
+    if (options->precision > VDT_PRECISION_INT8) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "precision: unknown value %d",
+                           (int)options->precision);
     }
     if (options->size > LIMIT_SIDE || options->labels > 100000) {
         return status_fail(error, VDT_ERROR_ARGUMENT,
@@ -310,6 +331,7 @@ static vdt_status open_model(vdt_model **out, vdt_context *context, const char *
     struct vdt_model *model = mem_alloc(&context->memory, 1, sizeof *model, "model", error);
     if (!model) return VDT_ERROR_MEMORY;
     model->context = context;
+    model->info.precision = possible_precision(options->precision, &context->kernels);
     size_t offset, length;
     io_base_name(source, &offset, &length);
     model->name = mem_string(&context->memory, source + offset, length, error);
@@ -366,4 +388,9 @@ const char *vdt_arch_name(size_t index) {
 
 const char *vdt_family_name(size_t index) {
     return family_at(index) ? family_at(index)->name : NULL;
+}
+
+const char *vdt_precision_name(vdt_precision precision) {
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return precision <= VDT_PRECISION_INT8 ? names[precision] : "unknown";
 }

@@ -33,8 +33,8 @@ static bool is_scale(enum slot slot) {
 
 // Random numbers that keep a residual stream lively: matrices with variance 1 / fan-in, scales
 // around 1, vectors of 0.1. Number i depends on (seed, slot, block, i) alone.
-static void generate(float *out, const struct tensor *tensor, enum slot slot, size_t block,
-                     uint64_t seed) {
+static void generate(float *out, const struct tensor *tensor, size_t begin, size_t n,
+                     enum slot slot, size_t block, uint64_t seed) {
     const bool scale = is_scale(slot);
     size_t fan_in = 1;
     for (size_t i = 1; i < tensor->n_dimensions; i++) fan_in *= tensor->shape[i];
@@ -42,8 +42,9 @@ static void generate(float *out, const struct tensor *tensor, enum slot slot, si
     const double spread =
         sqrt(3.0) * (matrix ? 1.0 / sqrt((double)fan_in) : 0.1); // of a uniform number
     const uint64_t base = mix(seed ^ mix((uint64_t)slot << 32 | block));
-    for (size_t i = 0; i < tensor->count; i++) {
-        const double uniform = (double)(mix(base + i * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+    for (size_t i = 0; i < n; i++) {
+        const double uniform =
+            (double)(mix(base + (begin + i) * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
         out[i] = (float)((scale ? 1.0 : 0.0) + spread * (2.0 * uniform - 1.0));
     }
 }
@@ -51,7 +52,7 @@ static void generate(float *out, const struct tensor *tensor, enum slot slot, si
 struct builder {
     struct weights *weights;
     struct memory *memory;
-    struct gemm_engine *engine;
+    const struct weight_formats *formats;
     const struct geometry *geometry;
     const struct family *family;
     const struct tensor_map *map;
@@ -82,24 +83,28 @@ static const struct tensor *find(const struct builder *builder, enum slot slot, 
     return tensor_map_find(builder->map, slot, block);
 }
 
-// Reads a tensor's numbers into out (tensor->count) and hands its pages back.
-static int read_tensor(struct builder *builder, float *out, enum slot slot, size_t block,
-                       vdt_error *error) {
+// Reads numbers [begin, begin + n) of a tensor and hands their pages back.
+static int read_numbers(struct builder *builder, float *out, enum slot slot, size_t block,
+                        size_t begin, size_t n, vdt_error *error) {
     const struct tensor *tensor = find(builder, slot, block);
     if (!tensor->data) {
-        generate(out, tensor, slot, block, builder->seed);
-    } else {
-        tensor_to_f32(out, tensor, 0, tensor->count);
-        io_release(tensor->data, tensor->count * tensor->element_bytes);
-        if (!tensor_is_finite(out, tensor->count)) {
-            char name[256];
-            tensor_map_name(name, sizeof name, builder->family, slot, block);
-            return status_fail(error, VDT_ERROR_NUMERIC,
-                               "weights: tensor %s: found NaN or infinity among its numbers", name);
-        }
+        generate(out, tensor, begin, n, slot, block, builder->seed);
+        return VDT_OK;
     }
-    count(builder, tensor->count, 0);
-    return VDT_OK;
+    tensor_to_f32(out, tensor, begin, n);
+    io_release(tensor->data + begin * tensor->element_bytes, n * tensor->element_bytes);
+    if (tensor_is_finite(out, n)) return VDT_OK;
+    char name[256];
+    tensor_map_name(name, sizeof name, builder->family, slot, block);
+    return status_fail(error, VDT_ERROR_NUMERIC,
+                       "weights: tensor %s: found NaN or infinity among its numbers", name);
+}
+
+static int read_tensor(struct builder *builder, float *out, enum slot slot, size_t block,
+                       vdt_error *error) {
+    const size_t n = find(builder, slot, block)->count;
+    count(builder, n, 0);
+    return read_numbers(builder, out, slot, block, 0, n, error);
 }
 
 /* ---- vectors and matrices ------------------------------------------------------------------ */
@@ -115,8 +120,8 @@ static int read_vector(struct builder *builder, float **out, enum slot slot, siz
     return read_tensor(builder, *out, slot, block, error);
 }
 
-static int read_norm(struct builder *builder, struct layernorm *norm, enum slot weight,
-                     enum slot bias, size_t block, float eps, vdt_error *error) {
+static int read_norm(struct builder *builder, struct norm *norm, enum slot weight, enum slot bias,
+                     size_t block, float eps, vdt_error *error) {
     norm->eps = eps;
     int status = read_vector(builder, &norm->weight, weight, block, error);
     if (!status) status = read_vector(builder, &norm->bias, bias, block, error);
@@ -129,39 +134,82 @@ struct parts {
     size_t n;
     enum slot scale; // multiplies the rows; SLOTS: none
     bool permute;    // the patch embedding's columns
+    enum format format;
 };
 
-static void scale_rows(float *w, float *bias, const float *scale, size_t n, size_t k) {
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < k; j++) w[i * k + j] *= scale[i];
-        bias[i] *= scale[i];
-    }
+// What a matrix being read needs: some of its rows (twice, where their columns are permuted), its bias and
+// the rows' scale.
+struct staging {
+    float *w, *spare, *bias, *scale;
+    void *pack;
+};
+
+static void close_staging(struct staging *staging, struct memory *memory) {
+    mem_free(memory, staging->w);
+    mem_free(memory, staging->spare);
+    mem_free(memory, staging->bias);
+    mem_free(memory, staging->scale);
+    mem_free(memory, staging->pack);
 }
 
-// All parts into w (n, k) and bias (n); `spare` has room for the largest part.
-static int read_parts(struct builder *builder, float *w, float *bias, float *spare,
-                      const struct parts *parts, size_t block, size_t n, size_t k,
-                      vdt_error *error) {
+static int open_staging(struct staging *staging, struct memory *memory, const struct gemm *gemm,
+                        vdt_error *error) {
+    const size_t n = gemm_n(gemm), floats = GEMM_PACK_ROWS * gemm_k(gemm);
+    staging->w = mem_alloc_raw(memory, floats, sizeof(float), "weights", error);
+    staging->spare = mem_alloc_raw(memory, floats, sizeof(float), "weights", error);
+    staging->bias = mem_alloc(memory, n, sizeof(float), "weights", error);
+    staging->scale = mem_alloc(memory, n, sizeof(float), "weights", error);
+    staging->pack = mem_alloc_raw(memory, gemm_pack_scratch_bytes(gemm), 1, "weights", error);
+    return staging->w && staging->spare && staging->bias && staging->scale && staging->pack
+               ? VDT_OK
+               : VDT_ERROR_MEMORY;
+}
+
+// Biases of all parts (zeros where there is none) and the scale of the rows, folded into the biases.
+static int read_biases(struct builder *builder, struct staging *staging, const struct parts *parts,
+                       size_t block, size_t n, vdt_error *error) {
     size_t row = 0;
     int status = VDT_OK;
-    memset(bias, 0, n * sizeof *bias);
     for (size_t i = 0; !status && i < parts->n; i++) {
-        const struct tensor *tensor = find(builder, parts->weights[i], block);
-        float *to = parts->permute ? spare : w + row * k;
-        status = read_tensor(builder, to, parts->weights[i], block, error);
-        if (!status && parts->permute) {
-            patch_embed_permute(w, to, n, builder->geometry->tubelet, builder->geometry->patch);
+        if (parts->biases[i] != SLOTS && find(builder, parts->biases[i], block)) {
+            status = read_tensor(builder, staging->bias + row, parts->biases[i], block, error);
         }
-        if (!status && parts->biases[i] != SLOTS && find(builder, parts->biases[i], block)) {
-            status = read_tensor(builder, bias + row, parts->biases[i], block, error);
-        }
-        row += tensor->shape[0];
+        row += find(builder, parts->weights[i], block)->shape[0];
     }
-    if (!status && parts->scale != SLOTS && find(builder, parts->scale, block)) {
-        status = read_tensor(builder, spare, parts->scale, block, error);
-        if (!status) scale_rows(w, bias, spare, n, k);
+    const bool scaled = parts->scale != SLOTS && find(builder, parts->scale, block);
+    if (!status && scaled)
+        status = read_tensor(builder, staging->scale, parts->scale, block, error);
+    for (size_t i = 0; i < n; i++) {
+        if (!scaled) staging->scale[i] = 1.0f;
+        staging->bias[i] *= staging->scale[i];
     }
     return status;
+}
+
+// Rows [first, first + rows) of the matrix, whichever parts they lie in, into staging->w.
+static int read_rows(struct builder *builder, struct staging *staging, const struct parts *parts,
+                     size_t block, size_t first, size_t rows, size_t k, vdt_error *error) {
+    size_t part_begin = 0;
+    for (size_t i = 0; i < parts->n; i++) {
+        const size_t part_end = part_begin + find(builder, parts->weights[i], block)->shape[0];
+        const size_t begin = max_size(first, part_begin), end = min_size(first + rows, part_end);
+        if (begin < end) {
+            float *to = (parts->permute ? staging->spare : staging->w) + (begin - first) * k;
+            const int status = read_numbers(builder, to, parts->weights[i], block,
+                                            (begin - part_begin) * k, (end - begin) * k, error);
+            if (status) return status;
+        }
+        part_begin = part_end;
+    }
+    if (parts->permute) {
+        patch_embed_permute(staging->w, staging->spare, rows, builder->geometry->tubelet,
+                            builder->geometry->patch);
+    }
+    for (size_t i = 0; i < rows; i++) {
+        const float scale = staging->scale[first + i];
+        for (size_t j = 0; scale != 1.0f && j < k; j++) staging->w[i * k + j] *= scale;
+    }
+    return VDT_OK;
 }
 
 static int read_matrix(struct builder *builder, struct gemm **out, const struct parts *parts,
@@ -172,27 +220,37 @@ static int read_matrix(struct builder *builder, struct gemm **out, const struct 
         if (!tensor) return VDT_OK; // an optional matrix that is not there
         n += tensor->shape[0];
         k = tensor->shape[0] > 0 ? tensor->count / tensor->shape[0] : 0;
+        count(builder, tensor->count, 0);
     }
     if (n == 0 || k == 0)
         return status_fail(error, VDT_ERROR_FORMAT, "weights: a matrix has no numbers");
-    float *w = mem_alloc_raw(builder->memory, n * k, sizeof *w, "weights", error);
-    float *bias = mem_alloc_raw(builder->memory, n, sizeof *bias, "weights", error);
-    float *spare =
-        mem_alloc_raw(builder->memory, parts->permute ? n * k : n, sizeof *spare, "weights", error);
-    int status = w && bias && spare ? VDT_OK : VDT_ERROR_MEMORY;
-    if (!status) status = read_parts(builder, w, bias, spare, parts, block, n, k, error);
-    if (!status) status = gemm_open(out, builder->engine, w, bias, n, k, error);
+    struct staging staging = {0};
+    int status =
+        gemm_open(out, builder->formats->engines[parts->format], parts->format, n, k, error);
+    if (!status) status = open_staging(&staging, builder->memory, *out, error);
+    if (!status) status = read_biases(builder, &staging, parts, block, n, error);
+    for (size_t first = 0; !status && first < n; first += GEMM_PACK_ROWS) {
+        const size_t rows = min_size(GEMM_PACK_ROWS, n - first);
+        status = read_rows(builder, &staging, parts, block, first, rows, k, error);
+        if (!status) gemm_pack(*out, first, rows, staging.w, staging.pack);
+    }
+    if (!status) status = gemm_seal(*out, staging.bias, error);
     if (!status) count(builder, 0, gemm_bytes(*out));
-    mem_free(builder->memory, w);
-    mem_free(builder->memory, bias);
-    mem_free(builder->memory, spare);
+    close_staging(&staging, builder->memory);
     return status;
 }
 
 static int read_linear(struct builder *builder, struct gemm **out, enum slot weight, enum slot bias,
-                       enum slot scale, size_t block, vdt_error *error) {
-    const struct parts parts = {.weights = {weight}, .biases = {bias}, .n = 1, .scale = scale};
+                       enum slot scale, enum format format, size_t block, vdt_error *error) {
+    const struct parts parts = {
+        .weights = {weight}, .biases = {bias}, .n = 1, .scale = scale, .format = format};
     return read_matrix(builder, out, &parts, block, error);
+}
+
+// Heads are f32 in every precision: they are small and their results are what users see.
+static int read_head(struct builder *builder, struct gemm **out, enum slot weight, enum slot bias,
+                     vdt_error *error) {
+    return read_linear(builder, out, weight, bias, SLOTS, FORMAT_F32, 0, error);
 }
 
 /* ---- the parts of a model ------------------------------------------------------------------ */
@@ -203,7 +261,8 @@ static int build_embedding(struct builder *builder, vdt_error *error) {
                                 .biases = {SLOT_PATCH_BIAS},
                                 .n = 1,
                                 .scale = SLOTS,
-                                .permute = true};
+                                .permute = true,
+                                .format = builder->formats->patch};
     int status = read_matrix(builder, &weights->patch, &patch, 0, error);
     if (!status) status = read_vector(builder, &weights->class_token, SLOT_CLASS_TOKEN, 0, error);
     if (!status)
@@ -220,12 +279,16 @@ static int build_embedding(struct builder *builder, vdt_error *error) {
 
 static int build_attention(struct builder *builder, struct block *block, size_t i,
                            vdt_error *error) {
-    const struct parts fused = {
-        .weights = {SLOT_QKV_WEIGHT}, .biases = {SLOT_QKV_BIAS}, .n = 1, .scale = SLOTS};
+    const struct parts fused = {.weights = {SLOT_QKV_WEIGHT},
+                                .biases = {SLOT_QKV_BIAS},
+                                .n = 1,
+                                .scale = SLOTS,
+                                .format = builder->formats->block};
     const struct parts apart = {.weights = {SLOT_Q_WEIGHT, SLOT_K_WEIGHT, SLOT_V_WEIGHT},
                                 .biases = {SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS},
                                 .n = 3,
-                                .scale = SLOTS};
+                                .scale = SLOTS,
+                                .format = builder->formats->block};
     const bool is_fused = find(builder, SLOT_QKV_WEIGHT, i) != NULL;
     int status = read_norm(builder, &block->norm1, SLOT_NORM1_WEIGHT, SLOT_NORM1_BIAS, i,
                            builder->geometry->eps, error);
@@ -233,18 +296,22 @@ static int build_attention(struct builder *builder, struct block *block, size_t 
         status = read_matrix(builder, &block->attention.qkv, is_fused ? &fused : &apart, i, error);
     if (!status) {
         status = read_linear(builder, &block->attention.proj, SLOT_PROJ_WEIGHT, SLOT_PROJ_BIAS,
-                             SLOT_SCALE1, i, error);
+                             SLOT_SCALE1, builder->formats->block, i, error);
     }
     return status;
 }
 
 static int build_mlp(struct builder *builder, struct block *block, size_t i, vdt_error *error) {
-    const struct parts fused = {
-        .weights = {SLOT_FC1_WEIGHT}, .biases = {SLOT_FC1_BIAS}, .n = 1, .scale = SLOTS};
+    const struct parts fused = {.weights = {SLOT_FC1_WEIGHT},
+                                .biases = {SLOT_FC1_BIAS},
+                                .n = 1,
+                                .scale = SLOTS,
+                                .format = builder->formats->block};
     const struct parts apart = {.weights = {SLOT_GATE_WEIGHT, SLOT_UP_WEIGHT},
                                 .biases = {SLOT_GATE_BIAS, SLOT_UP_BIAS},
                                 .n = 2,
-                                .scale = SLOTS};
+                                .scale = SLOTS,
+                                .format = builder->formats->block};
     const bool is_fused = find(builder, SLOT_FC1_WEIGHT, i) != NULL;
     int status = read_norm(builder, &block->norm2, SLOT_NORM2_WEIGHT, SLOT_NORM2_BIAS, i,
                            builder->geometry->eps, error);
@@ -254,7 +321,7 @@ static int build_mlp(struct builder *builder, struct block *block, size_t i, vdt
         status = read_matrix(builder, &block->mlp.fc1, is_fused ? &fused : &apart, i, error);
     if (!status)
         status = read_linear(builder, &block->mlp.fc2, SLOT_FC2_WEIGHT, SLOT_FC2_BIAS, SLOT_SCALE2,
-                             i, error);
+                             builder->formats->block, i, error);
     return status;
 }
 
@@ -278,14 +345,15 @@ static int build_attention_pool(struct builder *builder, vdt_error *error) {
         pool->q[i] = (float)sum;
     }
     if (!status)
-        status = gemm_open(&pool->kv, builder->engine, w + d * d, bias + d, 2 * d, d, error);
+        status = gemm_open_whole(&pool->kv, builder->formats->engines[FORMAT_F32], FORMAT_F32,
+                                 w + d * d, bias + d, 2 * d, d, error);
     if (!status) count(builder, 0, gemm_bytes(pool->kv) + d * sizeof(float));
     mem_free(builder->memory, probe);
     mem_free(builder->memory, w);
     mem_free(builder->memory, bias);
     if (!status) {
-        status = read_linear(builder, &pool->proj, SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS,
-                             SLOTS, 0, error);
+        status =
+            read_head(builder, &pool->proj, SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS, error);
     }
     if (!status) {
         status = read_norm(builder, &pool->norm, SLOT_PROBE_NORM_WEIGHT, SLOT_PROBE_NORM_BIAS, 0,
@@ -293,12 +361,12 @@ static int build_attention_pool(struct builder *builder, vdt_error *error) {
     }
     pool->mlp.activation = builder->geometry->activation;
     if (!status) {
-        status = read_linear(builder, &pool->mlp.fc1, SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS,
-                             SLOTS, 0, error);
+        status =
+            read_head(builder, &pool->mlp.fc1, SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS, error);
     }
     if (!status) {
-        status = read_linear(builder, &pool->mlp.fc2, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS,
-                             SLOTS, 0, error);
+        status =
+            read_head(builder, &pool->mlp.fc2, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS, error);
     }
     return status;
 }
@@ -314,19 +382,17 @@ static int build_head(struct builder *builder, vdt_error *error) {
                            FC_NORM_EPS, error);
     }
     if (!status)
-        status = read_linear(builder, &weights->pooler, SLOT_POOLER_WEIGHT, SLOT_POOLER_BIAS, SLOTS,
-                             0, error);
+        status = read_head(builder, &weights->pooler, SLOT_POOLER_WEIGHT, SLOT_POOLER_BIAS, error);
     if (!status) {
-        status = read_linear(builder, &weights->classifier, SLOT_CLASSIFIER_WEIGHT,
-                             SLOT_CLASSIFIER_BIAS, SLOTS, 0, error);
+        status = read_head(builder, &weights->classifier, SLOT_CLASSIFIER_WEIGHT,
+                           SLOT_CLASSIFIER_BIAS, error);
     }
     if (!status) {
-        status = read_linear(builder, &weights->classifier2, SLOT_CLASSIFIER2_WEIGHT,
-                             SLOT_CLASSIFIER2_BIAS, SLOTS, 0, error);
+        status = read_head(builder, &weights->classifier2, SLOT_CLASSIFIER2_WEIGHT,
+                           SLOT_CLASSIFIER2_BIAS, error);
     }
     if (!status)
-        status = read_linear(builder, &weights->projection, SLOT_PROJECTION_WEIGHT, SLOTS, SLOTS, 0,
-                             error);
+        status = read_head(builder, &weights->projection, SLOT_PROJECTION_WEIGHT, SLOTS, error);
     return status;
 }
 
@@ -354,7 +420,7 @@ static void build_task(void *argument, size_t task, size_t thread) {
 }
 
 int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
-                 struct gemm_engine *engine, const struct geometry *geometry,
+                 const struct weight_formats *formats, const struct geometry *geometry,
                  const struct family *family, const struct tensor_map *map, uint64_t seed,
                  vdt_error *error) {
     struct weights weights = {.memory = memory, .n_blocks = geometry->blocks};
@@ -362,7 +428,7 @@ int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
     if (!weights.blocks) return VDT_ERROR_MEMORY;
     struct builder builder = {.weights = &weights,
                               .memory = memory,
-                              .engine = engine,
+                              .formats = formats,
                               .geometry = geometry,
                               .family = family,
                               .map = map,
@@ -381,7 +447,7 @@ int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
     return builder.status;
 }
 
-static void close_norm(struct memory *memory, struct layernorm *norm) {
+static void close_norm(struct memory *memory, struct norm *norm) {
     mem_free(memory, norm->weight);
     mem_free(memory, norm->bias);
 }

@@ -9,24 +9,22 @@
 #include "models/tensor_map.h"
 #include "nn/attention.h"
 #include "nn/head.h"
-#include "nn/layernorm.h"
-#include "nn/mlp.h"
 
 struct block {
-    struct layernorm norm1, norm2;
+    struct norm norm1, norm2;
     struct attention attention;
     struct mlp mlp;
 };
 
 struct weights {
     struct memory *memory;
-    struct gemm *patch;                       // (D, s p p 3), columns permuted (patch_embed.h)
-    float *class_token;                       // (D), NULL where there is none
-    float *distillation_token;                // (D)
-    float *registers;                         // (R, D)
-    float *positions;                         // (rows, D), NULL for sinusoids
-    struct layernorm pre_norm, norm, fc_norm; // weight NULL where there is none
-    struct block *blocks;                     // (n_blocks)
+    struct gemm *patch;                  // (D, s p p 3), columns permuted (patch_embed.h)
+    float *class_token;                  // (D), NULL where there is none
+    float *distillation_token;           // (D)
+    float *registers;                    // (R, D)
+    float *positions;                    // (rows, D), NULL for sinusoids
+    struct norm pre_norm, norm, fc_norm; // weight NULL where there is none
+    struct block *blocks;                // (n_blocks)
     size_t n_blocks;
     struct gemm *pooler, *classifier, *classifier2, *projection;
     struct attention_pool pool;
@@ -34,9 +32,16 @@ struct weights {
     uint64_t bytes;      // memory they take here
 };
 
+// The formats that matrices are packed in, and the engine of each.
+struct weight_formats {
+    enum format patch;                  // the patch embedding
+    enum format block;                  // the four matrices of a block
+    struct gemm_engine *const *engines; // by format
+};
+
 // data-less tensors of `map` are made from `seed`. NaN and infinities are VDT_ERROR_NUMERIC.
 int weights_open(struct weights *weights, struct memory *memory, struct pool *pool,
-                 struct gemm_engine *engine, const struct geometry *geometry,
+                 const struct weight_formats *formats, const struct geometry *geometry,
                  const struct family *family, const struct tensor_map *map, uint64_t seed,
                  vdt_error *error);
 void weights_close(struct weights *weights);

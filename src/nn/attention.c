@@ -2,9 +2,15 @@
 
 #include <math.h>
 
-void attention_forward(struct exec *exec, const struct attention *attention, float *x,
-                       const float *y, float *qkv, float *mixed, float *panels,
-                       const size_t *starts, size_t n_sequences, size_t heads) {
+// Columns from `column` on.
+static struct rows columns(struct rows rows, size_t column) {
+    const size_t element = rows.format == FORMAT_BF16 ? 2 : 4;
+    return (struct rows){(unsigned char *)rows.data + column * element, rows.bytes, rows.format};
+}
+
+void attention_forward(struct exec *exec, const struct attention *attention,
+                       const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
+                       void *panels, const size_t *starts, size_t n_sequences, size_t heads) {
     const size_t n = starts[n_sequences], d_model = gemm_k(attention->qkv), d = d_model / heads;
     const struct attention_shape shape = {.n_sequences = n_sequences,
                                           .q_starts = starts,
@@ -12,10 +18,9 @@ void attention_forward(struct exec *exec, const struct attention *attention, flo
                                           .heads = heads,
                                           .d = d,
                                           .scale = (float)(1.0 / sqrt((double)d))};
-    const struct gemm_epilogue overwrite = {.activation = ACTIVATION_NONE};
-    const struct gemm_epilogue residual = {.activation = ACTIVATION_NONE, .accumulate = true};
-    ops_linear(exec, attention->qkv, qkv, 3 * d_model, y, d_model, n, overwrite);
-    ops_attention(exec, mixed, d_model, qkv, 3 * d_model, qkv + d_model, 3 * d_model,
-                  qkv + 2 * d_model, 3 * d_model, &shape, panels);
-    ops_linear(exec, attention->proj, x, d_model, mixed, d_model, n, residual);
+    const struct gemm_epilogue to_qkv = {.activation = ACTIVATION_NONE, .format = qkv.format};
+    ops_linear(exec, attention->qkv, qkv, x, n, norm, to_qkv);
+    ops_attention(exec, mixed, qkv, columns(qkv, d_model), columns(qkv, 2 * d_model), &shape,
+                  panels);
+    ops_linear(exec, attention->proj, x, mixed, n, NULL, GEMM_RESIDUAL);
 }

@@ -1,4 +1,5 @@
-// Multi-head self-attention (Vaswani et al. 2017) over packed sequences.
+// Multi-head self-attention (Vaswani et al. 2017) over packed sequences, with the norm before it and the
+// residual after it.
 #ifndef VIDETTE_NN_ATTENTION_H
 #define VIDETTE_NN_ATTENTION_H
 
@@ -9,10 +10,11 @@ struct attention {
     struct gemm *proj; // (D, D)
 };
 
-// x (n, D) += proj(attention(qkv(y))), n = starts[n_sequences].
-// Workspace: qkv (n, 3D), mixed (n, D; may be y), panels as ops_attention asks.
-void attention_forward(struct exec *exec, const struct attention *attention, float *x,
-                       const float *y, float *qkv, float *mixed, float *panels,
-                       const size_t *starts, size_t n_sequences, size_t heads);
+// x (n, D) += proj(attention(qkv(norm x))), n = starts[n_sequences]; x is f32.
+// Workspace: qkv (n, 3D), whose format is that of the attention's products; mixed (n, D), f32 or in the
+// projection's format; panels as ops_attention asks.
+void attention_forward(struct exec *exec, const struct attention *attention,
+                       const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
+                       void *panels, const size_t *starts, size_t n_sequences, size_t heads);
 
 #endif

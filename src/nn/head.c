@@ -23,25 +23,28 @@ void head_map(float *out, const float *x, size_t n, size_t d) {
     }
 }
 
+static struct rows f32_rows(float *data, size_t width) {
+    return (struct rows){data, width * sizeof *data, FORMAT_F32};
+}
+
 void attention_pool_forward(struct exec *exec, const struct attention_pool *pool, float *out,
-                            const float *x, float *kv, float *panels, float *small,
-                            const size_t *starts, const size_t *queries, size_t n_sequences,
-                            size_t heads) {
+                            float *x, float *kv, void *panels, float *small, const size_t *starts,
+                            const size_t *queries, size_t n_sequences, size_t heads) {
     const size_t d_model = gemm_k(pool->kv), d = d_model / heads, n = n_sequences;
-    float *q = small, *mixed = q + n * d_model, *normal = mixed + n * d_model,
-          *hidden = normal + n * d_model;
+    float *q = small, *mixed = q + n * d_model;
     const struct attention_shape shape = {.n_sequences = n,
                                           .q_starts = queries,
                                           .k_starts = starts,
                                           .heads = heads,
                                           .d = d,
                                           .scale = (float)(1.0 / sqrt((double)d))};
-    const struct gemm_epilogue overwrite = {.activation = ACTIVATION_NONE};
     for (size_t i = 0; i < n; i++) memcpy(q + i * d_model, pool->q, d_model * sizeof *q);
-    ops_linear(exec, pool->kv, kv, 2 * d_model, x, d_model, starts[n], overwrite);
-    ops_attention(exec, mixed, d_model, q, d_model, kv, 2 * d_model, kv + d_model, 2 * d_model,
-                  &shape, panels);
-    ops_linear(exec, pool->proj, out, d_model, mixed, d_model, n, overwrite);
-    layernorm_forward(exec, &pool->norm, normal, out, n, d_model);
-    mlp_forward(exec, &pool->mlp, out, normal, hidden, n);
+    const struct rows keys = f32_rows(kv, 2 * d_model);
+    const struct rows values = {kv + d_model, keys.bytes, FORMAT_F32};
+    ops_linear(exec, pool->kv, keys, f32_rows(x, d_model), starts[n], NULL, GEMM_PLAIN);
+    ops_attention(exec, f32_rows(mixed, d_model), f32_rows(q, d_model), keys, values, &shape,
+                  panels);
+    ops_linear(exec, pool->proj, f32_rows(out, d_model), f32_rows(mixed, d_model), n, NULL,
+               GEMM_PLAIN);
+    ops_mlp(exec, &pool->mlp, &pool->norm, f32_rows(out, d_model), n);
 }

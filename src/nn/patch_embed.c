@@ -4,9 +4,6 @@
 
 #include "core/checked.h"
 
-// Patches a task makes and multiplies: as many as a product takes at once.
-enum { PATCHES_PER_TASK = 64 };
-
 struct run {
     struct exec *exec;
     const struct patch_embed *embed;
@@ -18,12 +15,18 @@ struct run {
     size_t tokens, tasks_per_clip;
 };
 
+// One patch in f32, then a task's patches as the projection reads them.
+static size_t patch_bytes(const struct gemm *projection) {
+    return (gemm_k(projection) * sizeof(float) + 63) / 64 * 64;
+}
+
 static size_t patches_bytes(const struct gemm *projection) {
-    return (PATCHES_PER_TASK * gemm_k(projection) * sizeof(float) + 63) / 64 * 64;
+    const size_t row = format_row_bytes(gemm_format(projection), gemm_k(projection));
+    return (GEMM_MAX_ROWS * row + 63) / 64 * 64;
 }
 
 size_t patch_embed_scratch_bytes(const struct gemm *projection) {
-    return patches_bytes(projection) + gemm_scratch_bytes(projection);
+    return patch_bytes(projection) + patches_bytes(projection) + gemm_scratch_bytes(projection);
 }
 
 // One row: the tubelet of `token`, (s, p, p, 3).
@@ -48,19 +51,23 @@ static void patchify(float *row, const struct patch_embed *embed, const vdt_clip
 static void embed_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct run *run = argument;
     const struct gemm *projection = run->embed->projection;
-    const size_t clip = task / run->tasks_per_clip;
-    const size_t first = task % run->tasks_per_clip * PATCHES_PER_TASK;
-    const size_t rows = min_size(PATCHES_PER_TASK, run->tokens - first);
-    const size_t k = gemm_k(projection), d = gemm_n(projection);
-    float *patches = scratch;
+    const size_t clip = task / run->tasks_per_clip,
+                 first = task % run->tasks_per_clip * GEMM_MAX_ROWS;
+    const size_t rows = min_size(GEMM_MAX_ROWS, run->tokens - first), d = gemm_n(projection);
+    const enum format format = gemm_format(projection);
+    const size_t row_bytes = format_row_bytes(format, gemm_k(projection));
+    float *patch = scratch;
+    unsigned char *patches = (unsigned char *)scratch + patch_bytes(projection);
+    const void *pointers[GEMM_MAX_ROWS];
     for (size_t i = 0; i < rows; i++) {
-        patchify(patches + i * k, run->embed, &run->clips[clip], run->grid, first + i);
+        patchify(patch, run->embed, &run->clips[clip], run->grid, first + i);
+        run->exec->kernels->encode[format](patches + i * row_bytes, patch, gemm_k(projection));
+        pointers[i] = patches + i * row_bytes;
     }
     float *x = run->x + clip * run->x_stride + first * d;
     memcpy(x, run->positions + first * d, rows * d * sizeof *x);
-    const struct gemm_epilogue residual = {.activation = ACTIVATION_NONE, .accumulate = true};
-    const int status = gemm_rows(projection, x, d, patches, k, rows, &residual, thread,
-                                 (char *)scratch + patches_bytes(projection));
+    const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows, &GEMM_RESIDUAL,
+                                 thread, patches + patches_bytes(projection));
     if (status) atomic_store(&run->exec->status, status);
 }
 
@@ -68,9 +75,8 @@ void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, flo
                          size_t x_stride, const float *positions, const vdt_clip *clips,
                          size_t n_clips, const struct patch_grid *grid) {
     const size_t tokens = grid->t * grid->h * grid->w;
-    struct run run = {exec,     embed,     x,
-                      x_stride, positions, clips,
-                      grid,     tokens,    ceil_div(tokens, PATCHES_PER_TASK)};
+    struct run run = {
+        exec, embed, x, x_stride, positions, clips, grid, tokens, ceil_div(tokens, GEMM_MAX_ROWS)};
     exec_run(exec, n_clips * run.tasks_per_clip, embed_task, &run);
     exec->macs +=
         (uint64_t)n_clips * tokens * gemm_n(embed->projection) * gemm_k(embed->projection);

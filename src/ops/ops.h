@@ -1,8 +1,10 @@
 // Whole-tensor operations, split over the pool.
 //
-// A tensor here is rows of f32: a pointer, a stride between rows in floats, a number of rows. Each
-// operation is one parallel region; a task writes only what belongs to it, so results have the same
-// bits at any thread count. Operations count the multiply-adds they do.
+// A tensor here is rows of numbers: a pointer, the bytes from row to row, their format. Each operation is
+// one parallel region; a task takes some rows from reading them to writing them, so that what lies
+// between (a norm, an encoding, the hidden layer of an MLP) never leaves the caches. A task writes only
+// what belongs to it: results have the same bits at any thread count. Operations count the multiply-adds
+// they do.
 #ifndef VIDETTE_OPS_OPS_H
 #define VIDETTE_OPS_OPS_H
 
@@ -25,24 +27,51 @@ struct exec {
 typedef void exec_task(void *argument, size_t task, size_t thread, void *scratch);
 void exec_run(struct exec *exec, size_t n_tasks, exec_task *task, void *argument);
 
-// y (rows, N) = f(x W^T + b), or += with epilogue.accumulate. Scratch: gemm_scratch_bytes.
-void ops_linear(struct exec *exec, const struct gemm *w, float *y, size_t y_stride, const float *x,
-                size_t x_stride, size_t rows, struct gemm_epilogue epilogue);
+// Rows of numbers, F32 or BF16.
+struct rows {
+    void *data;
+    size_t bytes; // from row to row
+    enum format format;
+};
 
-// y (rows, n) <- LayerNorm of each row of x; y may be x.
+// LayerNorm (Ba et al. 2016) of a row: (x - mean) / sqrt(variance + eps) * weight + bias.
+struct norm {
+    float *weight, *bias; // (D); NULL weight: no norm here
+    float eps;
+};
+
+// y (rows, n) <- norm of each row of x; y may be x. f32, strides in floats.
 void ops_layernorm(struct exec *exec, float *y, size_t y_stride, const float *x, size_t x_stride,
-                   size_t rows, size_t n, const float *weight, const float *bias, float eps);
+                   size_t rows, size_t n, const struct norm *norm);
 
-// y (rows, n) <- silu(gate) * up, with gate = x[0..n) and up = x[n..2n) of each row of x.
-void ops_swiglu(struct exec *exec, float *y, size_t y_stride, float *x, size_t x_stride,
-                size_t rows, size_t n);
+// y (rows, N) = f(x' W^T + b), or += , with x' = norm(x), or x where norm is NULL or has no weight. x is
+// f32, or in W's own format. y's format is epilogue.format.
+void ops_linear(struct exec *exec, const struct gemm *w, struct rows y, struct rows x, size_t rows,
+                const struct norm *norm, struct gemm_epilogue epilogue);
+size_t ops_linear_scratch_bytes(const struct gemm *w);
 
-// Scaled dot-product attention of packed sequences (Vaswani et al. 2017), the online softmax over
-// tiles (Milakov & Gimelshein 2018; Dao et al. 2022): no matrix of all scores is ever in memory.
+// x (rows, D) += fc2(act(fc1(norm x))), or, gated, fc2(silu(gate) * up) with gate and up the two halves of
+// fc1's rows (SwiGLU, Shazeer 2020). x is f32. The hidden layer stays in the tasks' scratch memory.
+struct mlp {
+    struct gemm *fc1; // (M, D); gated: (2M, D), gate above up
+    struct gemm *fc2; // (D, M)
+    enum activation activation;
+    bool gated;
+};
+
+void ops_mlp(struct exec *exec, const struct mlp *mlp, const struct norm *norm, struct rows x,
+             size_t rows);
+size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
+
+/* ---- attention ----------------------------------------------------------------------------- */
+
+// Scaled dot-product attention of packed sequences (Vaswani et al. 2017), the online softmax over tiles
+// (Milakov & Gimelshein 2018; Dao et al. 2022): no matrix of all scores is ever in memory.
 //
-// Sequence b owns query rows [q_starts[b], q_starts[b + 1]) and key rows [k_starts[b], k_starts[b +
-// 1]); rows of different sequences never meet. Head h reads columns [h d, (h + 1) d) of q, k and v
-// and writes those of y.
+// Sequence b owns query rows [q_starts[b], q_starts[b + 1]) and key rows [k_starts[b], k_starts[b + 1]);
+// rows of different sequences never meet. Head h reads columns [h d, (h + 1) d) of q, k and v and writes
+// those of y. q, k and v share a format, F32 or (d even) BF16, which is that of the products; sums,
+// softmax and scores are f32.
 struct attention_shape {
     size_t n_sequences;
     const size_t *q_starts,
@@ -53,16 +82,13 @@ struct attention_shape {
 
 enum { ATTENTION_MAX_D = 256 };
 
-// y (query rows, heads * d). `panels` is workspace of at least ops_attention_panels floats.
-void ops_attention(struct exec *exec, float *y, size_t y_stride, const float *q, size_t q_stride,
-                   const float *k, size_t k_stride, const float *v, size_t v_stride,
-                   const struct attention_shape *shape, float *panels);
+// `panels` is workspace of at least ops_attention_panels bytes, aligned to 64.
+void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
+                   const struct attention_shape *shape, void *panels);
 
-// Floats of workspace for n_keys key rows in n_sequences sequences; false on overflow.
-bool ops_attention_panels(size_t *floats, const struct kernels *kernels, size_t n_keys,
-                          size_t n_sequences, size_t heads, size_t d);
-
-// Scratch bytes a thread that ops_attention needs.
-size_t ops_attention_scratch_bytes(const struct kernels *kernels, size_t d);
+// Bytes of workspace for n_keys key rows in n_sequences sequences; false on overflow.
+bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
+                          size_t n_keys, size_t n_sequences, size_t heads, size_t d);
+size_t ops_attention_scratch_bytes(size_t d);
 
 #endif

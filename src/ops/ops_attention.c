@@ -1,15 +1,13 @@
-// Attention: pack every head's keys and values into panels, then let tiles of queries pass over
-// them.
+// Attention: pack every head's keys and values into panels, then let tiles of queries pass over them.
 //
 //              keys, block by block ->
 //            +--------+--------+--------+
-//     tile   | scores |        |        |    S = scale Q K^T   (tile rows x block)
-//     of  Q  |        |        |        |    P = exp(S - m)    m, l: maximum and sum so far
-//            +--------+--------+--------+    O = c O + P V     c: exp(old m - new m)
+//     tile   | scores |        |        |    S = Q K^T             (tile rows x block)
+//     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: maximum and sum so far
+//            +--------+--------+--------+    O = c O + P V         c: exp(old m - new m)
 //
 // and at the end O / l. Scores of one tile and block live in the thread's scratch memory.
 #include <math.h>
-#include <string.h>
 
 #include "core/checked.h"
 #include "ops/ops.h"
@@ -19,46 +17,54 @@ enum { TILE = 48, BLOCK = 256 }; // query rows of a task; keys of a block, a mul
 struct attention {
     const struct kernels *kernels;
     const struct attention_shape *shape;
-    float *y;
-    const float *q, *k, *v;
-    size_t y_stride, q_stride, k_stride, v_stride;
-    float *panels;
+    enum format format; // of q, k, v and the products
+    struct rows y, q, k, v;
+    unsigned char *panels;
 };
+
+static const unsigned char *row_at(struct rows rows, size_t i, size_t column) {
+    return (const unsigned char *)rows.data + i * rows.bytes +
+           column * (rows.format == FORMAT_BF16 ? 2 : 4);
+}
 
 /* ---- panels -------------------------------------------------------------------------------- */
 
-// Floats of one head's K^T panels and V panels for n keys.
-static size_t key_panel_floats(const struct kernels *kernels, size_t n, size_t d) {
-    return ceil_div(n, kernels->panel) * kernels->panel * d;
+// Bytes of one head's K^T panels and V panels for n keys.
+static size_t key_panel_bytes(const struct attention *run, size_t n) {
+    const size_t panel = run->kernels->panel;
+    return ceil_div(n, panel) * panel * format_lanes(run->format, run->shape->d) * LANE_BYTES;
 }
 
-static size_t value_panel_floats(const struct kernels *kernels, size_t n, size_t d) {
-    return ceil_div(d, kernels->panel) * kernels->panel * n;
+static size_t value_panel_bytes(const struct attention *run, size_t n) {
+    const size_t panel = run->kernels->panel;
+    return ceil_div(run->shape->d, panel) * panel * format_lanes(run->format, n) * LANE_BYTES;
 }
 
-bool ops_attention_panels(size_t *floats, const struct kernels *kernels, size_t n_keys,
-                          size_t n_sequences, size_t heads, size_t d) {
-    // Each sequence rounds its keys up to whole panels: at most panel - 1 more than its own.
-    size_t keys, key_floats, value_floats, columns, total;
+bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
+                          size_t n_keys, size_t n_sequences, size_t heads, size_t d) {
+    // Each sequence rounds its keys up to whole panels, and its values to whole lanes.
+    size_t keys, key_lanes, columns, value_lanes, lanes;
     return checked_multiply(&keys, n_sequences, kernels->panel) &&
-           checked_add(&keys, keys, n_keys) && checked_multiply(&key_floats, keys, d) &&
+           checked_add(&keys, keys, n_keys) &&
+           checked_multiply(&key_lanes, keys, format_lanes(format, d)) &&
            checked_round_up(&columns, d, kernels->panel) &&
-           checked_multiply(&value_floats, n_keys, columns) &&
-           checked_add(&total, key_floats, value_floats) && checked_multiply(floats, total, heads);
+           checked_add(&value_lanes, format_lanes(format, n_keys), n_sequences) &&
+           checked_multiply(&value_lanes, value_lanes, columns) &&
+           checked_add(&lanes, key_lanes, value_lanes) && checked_multiply(&lanes, lanes, heads) &&
+           checked_multiply(bytes, lanes, LANE_BYTES);
 }
 
-// Where the panels of (sequence, head) start: those of earlier sequences come first. An upper bound
-// of their size (panel more keys a sequence) keeps the offset a formula.
-static float *head_panels(const struct attention *run, size_t sequence, size_t head) {
+// Where the panels of (sequence, head) start. Those of earlier sequences come first; an upper bound of
+// their size (a panel more keys and a lane more values each) keeps the offset a formula.
+static unsigned char *head_panels(const struct attention *run, size_t sequence, size_t head) {
     const struct attention_shape *shape = run->shape;
-    const size_t panel = run->kernels->panel, d = shape->d;
-    const size_t first = shape->k_starts[sequence];
+    const size_t panel = run->kernels->panel, first = shape->k_starts[sequence];
     const size_t n = shape->k_starts[sequence + 1] - first;
-    const size_t before =
-        (first + sequence * panel) * d + value_panel_floats(run->kernels, first, d);
-    const size_t one =
-        key_panel_floats(run->kernels, n, d) + value_panel_floats(run->kernels, n, d);
-    return run->panels + before * shape->heads + one * head;
+    const size_t key_lanes = (first + sequence * panel) * format_lanes(run->format, shape->d);
+    const size_t value_lanes =
+        (format_lanes(run->format, first) + sequence) * ceil_div(shape->d, panel) * panel;
+    const size_t one = key_panel_bytes(run, n) + value_panel_bytes(run, n);
+    return run->panels + (key_lanes + value_lanes) * shape->heads * LANE_BYTES + one * head;
 }
 
 static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
@@ -66,60 +72,57 @@ static void pack_task(void *argument, size_t task, size_t thread, void *scratch)
     (void)scratch;
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
+    const struct kernels *kernels = run->kernels;
     const size_t sequence = task / shape->heads, head = task % shape->heads, d = shape->d;
     const size_t first = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - first;
-    float *keys = head_panels(run, sequence, head);
-    float *values = keys + key_panel_floats(run->kernels, n, d);
-    run->kernels->pack_rows_f32(keys, run->k + first * run->k_stride + head * d, run->k_stride, n,
-                                d);
-    run->kernels->pack_columns_f32(values, run->v + first * run->v_stride + head * d, run->v_stride,
-                                   n, d);
+    unsigned char *keys = head_panels(run, sequence, head),
+                  *values = keys + key_panel_bytes(run, n);
+    const size_t v_stride = run->v.bytes / (run->format == FORMAT_BF16 ? 2 : 4);
+    kernels->pack_rows(keys, row_at(run->k, first, head * d), run->k.bytes, n,
+                       format_lanes(run->format, d));
+    kernels->pack_columns[run->format](values, row_at(run->v, first, head * d), v_stride, n, d);
 }
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// The tile's memory in a thread's scratch.
+// A tile's memory in a thread's scratch.
 struct tile {
-    const float *q_rows[TILE], *p_rows[TILE];
+    const void *q_rows[TILE], *p_rows[TILE];
     struct softmax_state state[TILE];
-    float *scores; // (TILE, BLOCK)
-    float *o;      // (TILE, d)
+    float scores[TILE * BLOCK];
+    uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
+    float o[];                      // (TILE, d)
 };
 
-static size_t tile_header_bytes(void) {
-    return (sizeof(struct tile) + 63) / 64 * 64;
-}
-
-size_t ops_attention_scratch_bytes(const struct kernels *kernels, size_t d) {
-    (void)kernels;
-    return tile_header_bytes() + TILE * (BLOCK + d) * sizeof(float);
+size_t ops_attention_scratch_bytes(size_t d) {
+    return sizeof(struct tile) + TILE * d * sizeof(float);
 }
 
 static void scale_row(float *row, size_t n, float factor) {
     for (size_t i = 0; i < n; i++) row[i] *= factor;
 }
 
-// All blocks of n keys for `rows` queries whose pointers are in tile->q_rows; leaves O / l in
-// tile->o.
-static void attend(const struct kernels *kernels, struct tile *tile, size_t rows, const float *keys,
-                   const float *values, size_t n, size_t d, float scale) {
+// One block of `some` keys for the tile's rows: scores, weights, values.
+static void attend_block(const struct attention *run, struct tile *tile, size_t rows,
+                         const unsigned char *keys, const unsigned char *values, size_t n,
+                         size_t first, size_t some) {
+    const struct kernels *kernels = run->kernels;
+    const enum format format = run->format;
+    const size_t d = run->shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
+    kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
+                             keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES, some,
+                             lanes, false);
     for (size_t i = 0; i < rows; i++) {
-        tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
-        tile->p_rows[i] = tile->scores + i * BLOCK;
+        float *scores = tile->scores + i * BLOCK;
+        void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
+        const float c =
+            kernels->softmax[format](weights, scores, some, run->shape->scale, &tile->state[i]);
+        if (first > 0 && c != 1.0f) scale_row(tile->o + i * d, d, c);
+        tile->p_rows[i] = weights;
     }
-    for (size_t first = 0; first < n; first += BLOCK) {
-        const size_t some = min_size(BLOCK, n - first);
-        kernels->product_f32(tile->scores, BLOCK, tile->q_rows, rows, keys + first * d,
-                             kernels->panel * d, some, d, false);
-        for (size_t i = 0; i < rows; i++) {
-            const float c =
-                kernels->softmax_f32(tile->scores + i * BLOCK, some, scale, &tile->state[i]);
-            if (first > 0 && c != 1.0f) scale_row(tile->o + i * d, d, c);
-        }
-        kernels->product_f32(tile->o, d, tile->p_rows, rows, values + first * kernels->panel,
-                             n * kernels->panel, d, some, first > 0);
-    }
-    for (size_t i = 0; i < rows; i++) scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
+    kernels->product[format](
+        tile->o, d, tile->p_rows, rows, values + format_lanes(format, first) * panel * LANE_BYTES,
+        format_lanes(format, n) * panel * LANE_BYTES, d, format_lanes(format, some), first > 0);
 }
 
 static size_t tiles_of(const struct attention_shape *shape, size_t sequence) {
@@ -142,32 +145,32 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     const size_t n = shape->k_starts[sequence + 1] - shape->k_starts[sequence];
 
     struct tile *tile = scratch;
-    tile->scores = (float *)(void *)((unsigned char *)scratch + tile_header_bytes());
-    tile->o = tile->scores + TILE * BLOCK;
-    for (size_t i = 0; i < rows; i++)
-        tile->q_rows[i] = run->q + (first + i) * run->q_stride + head * d;
-    const float *keys = head_panels(run, sequence, head);
-    const float *values = keys + key_panel_floats(run->kernels, n, d);
-    attend(run->kernels, tile, rows, keys, values, n, d, shape->scale);
     for (size_t i = 0; i < rows; i++) {
-        memcpy(run->y + (first + i) * run->y_stride + head * d, tile->o + i * d,
-               d * sizeof *tile->o);
+        tile->q_rows[i] = row_at(run->q, first + i, head * d);
+        tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
+    }
+    const unsigned char *keys = head_panels(run, sequence, head),
+                        *values = keys + key_panel_bytes(run, n);
+    for (size_t key = 0; key < n; key += BLOCK) {
+        attend_block(run, tile, rows, keys, values, n, key, min_size(BLOCK, n - key));
+    }
+    for (size_t i = 0; i < rows; i++) {
+        scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
+        unsigned char *y = (unsigned char *)run->y.data + (first + i) * run->y.bytes;
+        run->kernels->encode[run->y.format](y + head * d * (run->y.format == FORMAT_BF16 ? 2 : 4),
+                                            tile->o + i * d, d);
     }
 }
 
-void ops_attention(struct exec *exec, float *y, size_t y_stride, const float *q, size_t q_stride,
-                   const float *k, size_t k_stride, const float *v, size_t v_stride,
-                   const struct attention_shape *shape, float *panels) {
+void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
+                   const struct attention_shape *shape, void *panels) {
     struct attention run = {.kernels = exec->kernels,
                             .shape = shape,
+                            .format = q.format,
                             .y = y,
                             .q = q,
                             .k = k,
                             .v = v,
-                            .y_stride = y_stride,
-                            .q_stride = q_stride,
-                            .k_stride = k_stride,
-                            .v_stride = v_stride,
                             .panels = panels};
     size_t tiles = 0;
     for (size_t b = 0; b < shape->n_sequences; b++) {

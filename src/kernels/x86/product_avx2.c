@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "kernels/x86/lanes_avx2.h"
 
@@ -5,23 +7,29 @@
 // A in 16 registers.
 enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6 };
 
-static void pack_rows(float *panels, const float *w, size_t w_stride, size_t n, size_t k) {
-    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
+static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
+    uint32_t *out = panels;
+    for (size_t first = 0; first < n; first += PANEL, out += lanes * PANEL) {
         for (size_t j = 0; j < PANEL; j++) {
-            const float *row = first + j < n ? w + (first + j) * w_stride : NULL;
-            for (size_t i = 0; i < k; i++) panels[i * PANEL + j] = row ? row[i] : 0.0f;
+            const unsigned char *row = (const unsigned char *)rows + (first + j) * row_bytes;
+            for (size_t i = 0; i < lanes; i++) {
+                uint32_t bits = 0;
+                if (first + j < n) memcpy(&bits, row + i * LANE_BYTES, sizeof bits);
+                out[i * PANEL + j] = bits;
+            }
         }
     }
 }
 
-static void pack_columns(float *panels, const float *v, size_t v_stride, size_t k, size_t n) {
-    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
+static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_t k, size_t n) {
+    float *out = panels;
+    for (size_t first = 0; first < n; first += PANEL, out += k * PANEL) {
         for (size_t j = 0; j < PANEL; j += 8) {
             const size_t left = first + j < n ? n - first - j : 0;
             const __m256i lanes = first_avx2(left < 8 ? left : 8);
-            const float *column = left ? v + first + j : v;
+            const float *column = (const float *)v + (left ? first + j : 0);
             for (size_t i = 0; i < k; i++) {
-                _mm256_storeu_ps(panels + i * PANEL + j,
+                _mm256_storeu_ps(out + i * PANEL + j,
                                  _mm256_maskload_ps(column + i * v_stride, lanes));
             }
         }
@@ -30,13 +38,15 @@ static void pack_columns(float *panels, const float *v, size_t v_stride, size_t 
 
 // rows x 2 vectors of C, of which n columns exist; `rows` is a constant where this is inlined.
 static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride,
-                                                       const float *const *a, const float *b,
+                                                       const void *const *a, const float *b,
                                                        size_t k, size_t n, const int rows,
                                                        bool accumulate) {
+    const float *x[ROWS];
     const __m256i lanes[VECTORS] = {first_avx2(n < 8 ? n : 8), first_avx2(n < 8 ? 0 : n - 8)};
     __m256 sums[ROWS][VECTORS];
 #pragma GCC unroll 6
     for (int row = 0; row < rows; row++) {
+        x[row] = a[row];
         const float *out = c + (size_t)row * c_stride;
         sums[row][0] = accumulate ? _mm256_maskload_ps(out, lanes[0]) : _mm256_setzero_ps();
         sums[row][1] = accumulate ? _mm256_maskload_ps(out + 8, lanes[1]) : _mm256_setzero_ps();
@@ -45,7 +55,7 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
         const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
         for (int row = 0; row < rows; row++) {
-            const __m256 factor = _mm256_set1_ps(a[row][i]);
+            const __m256 factor = _mm256_set1_ps(x[row][i]);
             sums[row][0] = _mm256_fmadd_ps(factor, left, sums[row][0]);
             sums[row][1] = _mm256_fmadd_ps(factor, right, sums[row][1]);
         }
@@ -58,7 +68,7 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
     }
 }
 
-static void panel_product(float *c, size_t c_stride, const float *const *a, size_t rows,
+static void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
                           const float *b, size_t k, size_t n, bool accumulate) {
     for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
         tile(c, c_stride, a, b, k, n, ROWS, accumulate);
@@ -73,18 +83,22 @@ static void panel_product(float *c, size_t c_stride, const float *const *a, size
     }
 }
 
-static void product(float *c, size_t c_stride, const float *const *a, size_t rows,
-                    const float *panels, size_t panel_stride, size_t n, size_t k, bool accumulate) {
-    for (; n > 0; c += PANEL, panels += panel_stride) {
+static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
+                        const void *panels, size_t panel_bytes, size_t n, size_t lanes,
+                        bool accumulate) {
+    const unsigned char *b = panels;
+    for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
-        panel_product(c, c_stride, a, rows, panels, k, width, accumulate);
+        panel_product(c, c_stride, a, rows, (const float *)(const void *)b, lanes, width,
+                      accumulate);
         n -= width;
     }
 }
 
+// Panels are as wide as plain C's, so that its products of the other formats still fit.
 void product_init_avx2(struct kernels *table) {
     table->panel = PANEL;
-    table->pack_rows_f32 = pack_rows;
-    table->pack_columns_f32 = pack_columns;
-    table->product_f32 = product;
+    table->pack_rows = pack_rows;
+    table->pack_columns[FORMAT_F32] = pack_columns_f32;
+    table->product[FORMAT_F32] = product_f32;
 }

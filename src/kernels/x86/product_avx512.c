@@ -1,114 +1,113 @@
-#include <string.h>
+#include "kernels/x86/product_avx512.h"
 
-#include "kernels/kernels.h"
-#include "kernels/x86/lanes_avx512.h"
+// Sixteen lanes of sixteen rows become sixteen rows of a panel: four rounds of interleaving, each of
+// twice the width of the one before.
+static inline void transpose(__m512i r[16]) {
+    __m512i t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
 
-// A panel is four vectors wide; a tile of six rows keeps 24 sums, 4 values of B and one broadcast
-// of A in 32 registers.
-enum { VECTORS = 4, PANEL = 16 * VECTORS, ROWS = 6 };
+// Sixteen columns of a panel from rows of which n <= 16 exist.
+static void pack_vector(unsigned char *out, const unsigned char *rows, size_t row_bytes, size_t n,
+                        size_t lanes) {
+    for (size_t i = 0; i < lanes; i += 16) {
+        const __mmask16 there = first_avx512(lanes - i);
+        const size_t some = lanes - i < 16 ? lanes - i : 16;
+        __m512i r[16];
+        for (size_t j = 0; j < 16; j++) {
+            r[j] = j < n ? _mm512_maskz_loadu_epi32(there, rows + j * row_bytes + i * LANE_BYTES)
+                         : _mm512_setzero_si512();
+        }
+        transpose(r);
+        for (size_t j = 0; j < some; j++)
+            _mm512_storeu_si512(out + (i + j) * PANEL * LANE_BYTES, r[j]);
+    }
+}
 
-static void pack_rows(float *panels, const float *w, size_t w_stride, size_t n, size_t k) {
-    const __m512i rows = _mm512_mullo_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
-                                            _mm512_set1_epi64((long long)w_stride));
-    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
-        for (size_t j = 0; j < PANEL; j += 8) {
-            const size_t left = first + j < n ? n - first - j : 0;
-            const __mmask8 lanes = (__mmask8)first_avx512(left);
-            const float *w_rows = left ? w + (first + j) * w_stride : w;
-            for (size_t i = 0; i < k; i++) {
-                const __m256 column =
-                    _mm512_mask_i64gather_ps(_mm256_setzero_ps(), lanes, rows, w_rows + i, 4);
-                _mm256_storeu_ps(panels + i * PANEL + j, column);
-            }
+static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
+    unsigned char *out = panels;
+    for (size_t first = 0; first < n; first += PANEL, out += lanes * PANEL * LANE_BYTES) {
+        for (size_t v = 0; v < VECTORS; v++) {
+            const size_t at = first + 16 * v, left = at < n ? n - at : 0;
+            const unsigned char *from = (const unsigned char *)rows + (left ? at : 0) * row_bytes;
+            pack_vector(out + 64 * v, from, row_bytes, left < 16 ? left : 16, lanes);
         }
     }
 }
 
-static void pack_columns(float *panels, const float *v, size_t v_stride, size_t k, size_t n) {
-    for (size_t first = 0; first < n; first += PANEL, panels += k * PANEL) {
+static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_t k, size_t n) {
+    float *out = panels;
+    for (size_t first = 0; first < n; first += PANEL, out += k * PANEL) {
         for (size_t j = 0; j < PANEL; j += 16) {
-            const __mmask16 lanes = first + j < n ? first_avx512(n - first - j) : 0;
-            const float *column = lanes ? v + first + j : v;
+            const __mmask16 there = first + j < n ? first_avx512(n - first - j) : 0;
+            const float *column = (const float *)v + (there ? first + j : 0);
             for (size_t i = 0; i < k; i++) {
-                _mm512_storeu_ps(panels + i * PANEL + j,
-                                 _mm512_maskz_loadu_ps(lanes, column + i * v_stride));
+                _mm512_storeu_ps(out + i * PANEL + j,
+                                 _mm512_maskz_loadu_ps(there, column + i * v_stride));
             }
         }
     }
 }
 
-// rows x 16 vectors of C; `rows` and `vectors` are constants where this is inlined, so the sums
-// stay in registers.
-static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride,
-                                                       const float *const *a, const float *b,
-                                                       size_t k, size_t n, const int rows,
-                                                       const int vectors, bool accumulate) {
-    const __mmask16 tail = first_avx512(n - 16 * (size_t)(vectors - 1));
-    __m512 sums[ROWS][VECTORS];
-#pragma GCC unroll 6
-    for (int row = 0; row < rows; row++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) {
-            const __mmask16 lanes = accumulate ? (v + 1 < vectors ? (__mmask16)0xffff : tail) : 0;
-            sums[row][v] = _mm512_maskz_loadu_ps(lanes, c + (size_t)row * c_stride + 16 * v);
-        }
-    }
-    for (size_t i = 0; i < k; i++, b += PANEL) {
-        __m512 values[VECTORS];
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) values[v] = _mm512_loadu_ps(b + 16 * v);
-#pragma GCC unroll 6
-        for (int row = 0; row < rows; row++) {
-            const __m512 factor = _mm512_set1_ps(a[row][i]);
-#pragma GCC unroll 4
-            for (int v = 0; v < vectors; v++)
-                sums[row][v] = _mm512_fmadd_ps(factor, values[v], sums[row][v]);
-        }
-    }
-#pragma GCC unroll 6
-    for (int row = 0; row < rows; row++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) {
-            const __mmask16 lanes = v + 1 < vectors ? (__mmask16)0xffff : tail;
-            _mm512_mask_storeu_ps(c + (size_t)row * c_stride + 16 * v, lanes, sums[row][v]);
+// Two rows of V, column by column: the upper in the lower half of each lane.
+static void pack_columns_bf16(void *panels, const void *v, size_t v_stride, size_t k, size_t n) {
+    unsigned char *out = panels;
+    for (size_t first = 0; first < n; first += PANEL, out += (k + 1) / 2 * PANEL * LANE_BYTES) {
+        for (size_t j = 0; j < PANEL; j += 16) {
+            const __mmask16 there = first + j < n ? first_avx512(n - first - j) : 0;
+            const uint16_t *column = (const uint16_t *)v + (there ? first + j : 0);
+            for (size_t i = 0; i < k; i += 2) {
+                const uint16_t *upper = column + i * v_stride;
+                const __mmask16 below = i + 1 < k ? there : 0;
+                const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, upper));
+                const __m512i high = _mm512_cvtepu16_epi32(
+                    _mm256_maskz_loadu_epi16(below, upper + (below ? v_stride : 0)));
+                _mm512_storeu_si512(out + (i / 2 * PANEL + j) * LANE_BYTES,
+                                    _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+            }
         }
     }
 }
 
-// All rows of one panel that is `vectors` vectors wide.
-static inline __attribute__((always_inline)) void
-panel_product(float *c, size_t c_stride, const float *const *a, size_t rows, const float *b,
-              size_t k, size_t n, const int vectors, bool accumulate) {
-    for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
-        tile(c, c_stride, a, b, k, n, ROWS, vectors, accumulate);
-    }
-    switch (rows) {
-    case 5: tile(c, c_stride, a, b, k, n, 5, vectors, accumulate); break;
-    case 4: tile(c, c_stride, a, b, k, n, 4, vectors, accumulate); break;
-    case 3: tile(c, c_stride, a, b, k, n, 3, vectors, accumulate); break;
-    case 2: tile(c, c_stride, a, b, k, n, 2, vectors, accumulate); break;
-    case 1: tile(c, c_stride, a, b, k, n, 1, vectors, accumulate); break;
-    default: break;
-    }
+static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
+                        const void *panels, size_t panel_bytes, size_t n, size_t lanes,
+                        bool accumulate) {
+    product_avx512(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, FORMAT_F32);
 }
 
-static void product(float *c, size_t c_stride, const float *const *a, size_t rows,
-                    const float *panels, size_t panel_stride, size_t n, size_t k, bool accumulate) {
-    for (; n > 0; c += PANEL, panels += panel_stride) {
-        const size_t width = n < PANEL ? n : PANEL;
-        switch ((width + 15) / 16) {
-        case 1: panel_product(c, c_stride, a, rows, panels, k, width, 1, accumulate); break;
-        case 2: panel_product(c, c_stride, a, rows, panels, k, width, 2, accumulate); break;
-        case 3: panel_product(c, c_stride, a, rows, panels, k, width, 3, accumulate); break;
-        default: panel_product(c, c_stride, a, rows, panels, k, width, 4, accumulate); break;
-        }
-        n -= width;
-    }
-}
-
+// The other formats' plain C is for panels of another width: without their instructions they are not
+// offered at this level.
 void product_init_avx512(struct kernels *table) {
     table->panel = PANEL;
-    table->pack_rows_f32 = pack_rows;
-    table->pack_columns_f32 = pack_columns;
-    table->product_f32 = product;
+    table->pack_rows = pack_rows;
+    table->pack_columns[FORMAT_F32] = pack_columns_f32;
+    table->pack_columns[FORMAT_BF16] = pack_columns_bf16;
+    table->product[FORMAT_F32] = product_f32;
+    table->product[FORMAT_BF16] = NULL;
+    table->product[FORMAT_I8] = NULL;
 }

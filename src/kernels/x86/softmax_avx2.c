@@ -1,41 +1,46 @@
+#include <math.h>
+
 #include "kernels/kernels.h"
 #include "kernels/x86/exp_avx2.h"
 #include "kernels/x86/lanes_avx2.h"
 
-static float softmax(float *s, size_t n, float scale, struct softmax_state *state) {
-    const __m256 factor = _mm256_set1_ps(scale);
+// Lets the maximum grow over the block's logits; returns the factor of what came before.
+static float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+    __m256 largest = _mm256_set1_ps(-INFINITY);
+    for (size_t i = 0; i + 8 <= n; i += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(s + i));
+    float block = max_avx2(largest);
+    for (size_t i = n / 8 * 8; i < n; i++) block = fmaxf(block, s[i]);
+    block *= scale;
+    if (block <= state->max) return 1.0f;
+    const float correction = exp_f32(state->max - block);
+    state->max = block;
+    return correction;
+}
+
+static float softmax_f32(void *p, const float *s, size_t n, float scale,
+                         struct softmax_state *state) {
+    float *out = p;
+    const float correction = grow_max(state, s, n, scale);
+    const __m256 factor = _mm256_set1_ps(scale * EXP_LOG2E),
+                 shift = _mm256_set1_ps(state->max * EXP_LOG2E);
     const size_t whole = n / 8 * 8;
-    const __m256i tail = first_avx2(n - whole);
-    const __m256 lanes = _mm256_castsi256_ps(tail);
-
-    __m256 largest = _mm256_set1_ps(state->max);
-    for (size_t i = 0; i < whole; i += 8)
-        largest = _mm256_max_ps(largest, _mm256_mul_ps(_mm256_loadu_ps(s + i), factor));
-    if (whole < n) {
-        const __m256 logits = _mm256_mul_ps(_mm256_maskload_ps(s + whole, tail), factor);
-        largest = _mm256_blendv_ps(largest, _mm256_max_ps(largest, logits), lanes);
-    }
-    const float max = max_avx2(largest);
-
     __m256 sums = _mm256_setzero_ps();
     for (size_t i = 0; i < whole; i += 8) {
-        const __m256 logits = _mm256_mul_ps(_mm256_loadu_ps(s + i), factor);
-        const __m256 p = exp_avx2(_mm256_sub_ps(logits, _mm256_set1_ps(max)));
-        _mm256_storeu_ps(s + i, p);
-        sums = _mm256_add_ps(sums, p);
+        const __m256 e = exp2_avx2(_mm256_fmsub_ps(_mm256_loadu_ps(s + i), factor, shift));
+        _mm256_storeu_ps(out + i, e);
+        sums = _mm256_add_ps(sums, e);
     }
     if (whole < n) {
-        const __m256 logits = _mm256_mul_ps(_mm256_maskload_ps(s + whole, tail), factor);
-        const __m256 p = exp_avx2(_mm256_sub_ps(logits, _mm256_set1_ps(max)));
-        _mm256_maskstore_ps(s + whole, tail, p);
-        sums = _mm256_add_ps(sums, _mm256_and_ps(p, lanes));
+        const __m256i there = first_avx2(n - whole);
+        const __m256 t = _mm256_fmsub_ps(_mm256_maskload_ps(s + whole, there), factor, shift);
+        const __m256 e = _mm256_and_ps(exp2_avx2(t), _mm256_castsi256_ps(there));
+        _mm256_maskstore_ps(out + whole, there, e);
+        sums = _mm256_add_ps(sums, e);
     }
-    const float correction = exp_f32(state->max - max);
     state->sum = state->sum * correction + sum_avx2(sums);
-    state->max = max;
     return correction;
 }
 
 void softmax_init_avx2(struct kernels *table) {
-    table->softmax_f32 = softmax;
+    table->softmax[FORMAT_F32] = softmax_f32;
 }

@@ -1,30 +1,30 @@
-#include "kernels/kernels.h"
-#include "kernels/x86/exp_avx512.h"
-#include "kernels/x86/lanes_avx512.h"
+#include "kernels/x86/softmax_avx512.h"
 
-static float softmax(float *s, size_t n, float scale, struct softmax_state *state) {
-    const __m512 factor = _mm512_set1_ps(scale);
-    __m512 largest = _mm512_set1_ps(state->max);
-    for (size_t i = 0; i < n; i += 16) {
-        const __mmask16 lanes = first_avx512(n - i);
-        const __m512 logits = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, s + i), factor);
-        largest = _mm512_mask_max_ps(largest, lanes, largest, logits);
-    }
-    const float max = _mm512_reduce_max_ps(largest);
+static float softmax_f32(void *p, const float *s, size_t n, float scale,
+                         struct softmax_state *state) {
+    float *out = p;
+    const float correction = grow_max(state, s, n, scale);
+    const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
+    const __m512 shift = _mm512_set1_ps(state->max * EXP_LOG2E);
+    const size_t whole = n / 16 * 16;
     __m512 sums = _mm512_setzero_ps();
-    for (size_t i = 0; i < n; i += 16) {
-        const __mmask16 lanes = first_avx512(n - i);
-        const __m512 logits = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, s + i), factor);
-        const __m512 p = exp_avx512(_mm512_sub_ps(logits, _mm512_set1_ps(max)));
-        _mm512_mask_storeu_ps(s + i, lanes, p);
-        sums = _mm512_mask_add_ps(sums, lanes, sums, p);
+    for (size_t i = 0; i < whole; i += 16) {
+        const __m512 e = exp2_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), factor, shift));
+        _mm512_storeu_ps(out + i, e);
+        sums = _mm512_add_ps(sums, e);
     }
-    const float correction = exp_f32(state->max - max);
+    if (whole < n) {
+        const __mmask16 there = first_avx512(n - whole);
+        const __m512 t = _mm512_fmsub_ps(_mm512_maskz_loadu_ps(there, s + whole), factor, shift);
+        const __m512 e = exp2_avx512(t);
+        _mm512_mask_storeu_ps(out + whole, there, e);
+        sums = _mm512_mask_add_ps(sums, there, sums, e);
+    }
     state->sum = state->sum * correction + _mm512_reduce_add_ps(sums);
-    state->max = max;
     return correction;
 }
 
+// Plain C's bf16 stays: it is used only where there are products for it (softmax_avx512bf16.c).
 void softmax_init_avx512(struct kernels *table) {
-    table->softmax_f32 = softmax;
+    table->softmax[FORMAT_F32] = softmax_f32;
 }

@@ -1,0 +1,36 @@
+// Rows of f32 into the formats of products, plain C.
+#include <math.h>
+#include <string.h>
+
+#include "kernels/bf16.h"
+#include "kernels/encode.h"
+#include "kernels/kernels.h"
+
+static void encode_f32(void *row, const float *x, size_t n) {
+    memcpy(row, x, n * sizeof *x);
+}
+
+static void encode_bf16(void *row, const float *x, size_t n) {
+    uint16_t *out = row;
+    for (size_t i = 0; i < n; i++) out[i] = bf16_from_f32(x[i]);
+    if (n % 2) out[n] = 0;
+}
+
+static void encode_i8(void *row, const float *x, size_t n) {
+    int8_t *out = row;
+    float max = 0.0f;
+    for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(x[i]));
+    const float factor = encode_factor(max);
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (int8_t)rintf(x[i] * factor);
+        sum += out[i];
+    }
+    encode_end(row, n, sum, max);
+}
+
+void encode_init_c(struct kernels *table) {
+    table->encode[FORMAT_F32] = encode_f32;
+    table->encode[FORMAT_BF16] = encode_bf16;
+    table->encode[FORMAT_I8] = encode_i8;
+}

@@ -1,0 +1,133 @@
+#include "kernels/act.h"
+#include "kernels/kernels.h"
+#include "kernels/x86/bf16_avx512.h"
+#include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/lanes_avx512.h"
+
+#define INLINED static inline __attribute__((always_inline))
+
+static inline __m512 erf_avx512(__m512 x) {
+    const __m512 c =
+        _mm512_max_ps(_mm512_set1_ps(-ERF_LIMIT), _mm512_min_ps(_mm512_set1_ps(ERF_LIMIT), x));
+    const __m512 u = _mm512_mul_ps(c, c);
+    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(ERF_P5), u, _mm512_set1_ps(ERF_P4));
+    p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(ERF_P3));
+    p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(ERF_P2));
+    p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(ERF_P1));
+    p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(ERF_P0));
+    __m512 q = _mm512_fmadd_ps(_mm512_set1_ps(ERF_Q5), u, _mm512_set1_ps(ERF_Q4));
+    q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(ERF_Q3));
+    q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(ERF_Q2));
+    q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(ERF_Q1));
+    q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(ERF_Q0));
+    return _mm512_div_ps(_mm512_mul_ps(c, p), q);
+}
+
+static inline __m512 gelu_avx512(__m512 x) {
+    const __m512 erf = erf_avx512(_mm512_mul_ps(x, _mm512_set1_ps(SQRT_HALF)));
+    const __m512 half = _mm512_mul_ps(x, _mm512_set1_ps(0.5f));
+    return _mm512_fmadd_ps(half, erf, half);
+}
+
+// x / (1 + exp(-t))
+static inline __m512 gated_avx512(__m512 x, __m512 t) {
+    const __m512 e = exp_avx512(_mm512_sub_ps(_mm512_setzero_ps(), t));
+    return _mm512_div_ps(x, _mm512_add_ps(e, _mm512_set1_ps(1.0f)));
+}
+
+static inline __m512 gelu_tanh_avx512(__m512 x) {
+    const __m512 cubic = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(GELU_TANH_CUBIC), x), x);
+    const __m512 linear = _mm512_mul_ps(_mm512_set1_ps(GELU_TANH_LINEAR), x);
+    return gated_avx512(x, _mm512_fmadd_ps(linear, cubic, linear));
+}
+
+static inline __m512 gelu_quick_avx512(__m512 x) {
+    return gated_avx512(x, _mm512_mul_ps(_mm512_set1_ps(GELU_QUICK_SLOPE), x));
+}
+
+INLINED __m512 activate(__m512 x, const enum activation activation) {
+    switch (activation) {
+    case ACTIVATION_GELU: return gelu_avx512(x);
+    case ACTIVATION_GELU_TANH: return gelu_tanh_avx512(x);
+    case ACTIVATION_GELU_QUICK: return gelu_quick_avx512(x);
+    case ACTIVATION_SILU: return gated_avx512(x, x);
+    case ACTIVATION_NONE: return x;
+    }
+    return x;
+}
+
+/* ---- activations alone --------------------------------------------------------------------- */
+
+INLINED void activate_row(float *x, size_t n, const enum activation activation) {
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_avx512(n - i);
+        _mm512_mask_storeu_ps(x + i, there,
+                              activate(_mm512_maskz_loadu_ps(there, x + i), activation));
+    }
+}
+
+static void gelu(float *x, size_t n) {
+    activate_row(x, n, ACTIVATION_GELU);
+}
+
+static void gelu_tanh(float *x, size_t n) {
+    activate_row(x, n, ACTIVATION_GELU_TANH);
+}
+
+static void gelu_quick(float *x, size_t n) {
+    activate_row(x, n, ACTIVATION_GELU_QUICK);
+}
+
+static void silu(float *x, size_t n) {
+    activate_row(x, n, ACTIVATION_SILU);
+}
+
+/* ---- finish -------------------------------------------------------------------------------- */
+
+// Sixteen sums with scale, bias and activation; `there` says which exist.
+INLINED __m512 value(const float *c, size_t i, __mmask16 there, const struct finish *f,
+                     const enum activation activation) {
+    __m512 x = _mm512_maskz_loadu_ps(there, c + i);
+    if (f->scale) x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(there, f->scale + i));
+    return activate(_mm512_add_ps(x, _mm512_maskz_loadu_ps(there, f->bias + i)), activation);
+}
+
+INLINED void finish_rows(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows,
+                         size_t n, const struct finish *f, const enum activation activation) {
+    for (size_t row = 0; row < rows; row++, c += c_stride, y = (unsigned char *)y + y_bytes) {
+        for (size_t i = 0; i < n; i += 16) {
+            const __mmask16 there = first_avx512(n - i);
+            __m512 x = value(c, i, there, f, activation);
+            if (f->format == FORMAT_BF16) {
+                _mm256_mask_storeu_epi16((uint16_t *)y + i, there, bf16_avx512(x));
+            } else {
+                if (f->accumulate)
+                    x = _mm512_add_ps(_mm512_maskz_loadu_ps(there, (float *)y + i), x);
+                _mm512_mask_storeu_ps((float *)y + i, there, x);
+            }
+        }
+    }
+}
+
+static void finish(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,
+                   const struct finish *f) {
+    switch (f->activation) {
+    case ACTIVATION_GELU: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU); break;
+    case ACTIVATION_GELU_TANH:
+        finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_TANH);
+        break;
+    case ACTIVATION_GELU_QUICK:
+        finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_QUICK);
+        break;
+    case ACTIVATION_SILU: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_SILU); break;
+    case ACTIVATION_NONE: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_NONE); break;
+    }
+}
+
+void finish_init_avx512(struct kernels *table) {
+    table->finish = finish;
+    table->activation_f32[ACTIVATION_GELU] = gelu;
+    table->activation_f32[ACTIVATION_GELU_TANH] = gelu_tanh;
+    table->activation_f32[ACTIVATION_GELU_QUICK] = gelu_quick;
+    table->activation_f32[ACTIVATION_SILU] = silu;
+}

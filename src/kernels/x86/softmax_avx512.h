@@ -1,0 +1,28 @@
+// The maximum of a block of logits, for the softmax of every format.
+#ifndef VIDETTE_KERNELS_X86_SOFTMAX_AVX512_H
+#define VIDETTE_KERNELS_X86_SOFTMAX_AVX512_H
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+#include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/lanes_avx512.h"
+
+static inline __m512 largest_of(const float *s, size_t n) {
+    if (n < 16) return _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_avx512(n), s);
+    __m512 largest = _mm512_loadu_ps(s + n - 16); // the last sixteen, some of them a second time
+    for (size_t i = 0; i + 16 <= n; i += 16)
+        largest = _mm512_max_ps(largest, _mm512_loadu_ps(s + i));
+    return largest;
+}
+
+// Lets the maximum grow over the block's logits; returns the factor of what came before.
+static inline float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+    const float block = scale * _mm512_reduce_max_ps(largest_of(s, n));
+    if (block <= state->max) return 1.0f;
+    const float correction = exp_f32(state->max - block);
+    state->max = block;
+    return correction;
+}
+
+#endif
