@@ -22,6 +22,7 @@ enum { MOST_THREADS = 3, MOST_FLOATS = 1 << 20 };
 struct setting {
     vdt_cpu cpu;
     uint32_t threads;
+    vdt_precision precision;
 };
 
 static void require(vdt_status status, const vdt_error *error) {
@@ -41,22 +42,26 @@ static void open_golden(struct golden *golden, const char *directory, struct set
                         vdt_pool pool, int32_t layer) {
     vdt_error error = {0};
     vdt_context_options context_options;
+    vdt_model_options model_options;
     vdt_session_options session_options;
     vdt_reader_options reader_options;
     char source[1200];
     *golden = (struct golden){0};
     vdt_context_options_init(&context_options);
+    vdt_model_options_init(&model_options);
     vdt_session_options_init(&session_options);
     vdt_reader_options_init(&reader_options);
     context_options.cpu = setting.cpu;
     context_options.threads = setting.threads;
+    model_options.precision = setting.precision;
     session_options.pool = pool;
     session_options.layer = layer;
     reader_options.rate = 1; // the source holds exactly the frames of a clip
     snprintf(source, sizeof source, "%s/source.npy", directory);
     const char *inputs[] = {source};
     require(vdt_context_open(&golden->context, &context_options, &error), &error);
-    require(vdt_model_open(&golden->model, golden->context, directory, NULL, &error), &error);
+    require(vdt_model_open(&golden->model, golden->context, directory, &model_options, &error),
+            &error);
     require(vdt_session_open(&golden->session, golden->model, &session_options, &error), &error);
     require(vdt_reader_open(&golden->reader, golden->session, inputs, 1, &reader_options, &error),
             &error);
@@ -132,8 +137,10 @@ static void check_reading(const char *directory, const char *name,
     const float *expected = reference_find(reference, tensor, &count);
     if (!expected) return;
     for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
-        assert_int_equal(
-            read_case(values, directory, (struct setting){(vdt_cpu)level, 1}, pool, layer), count);
+        assert_int_equal(read_case(values, directory,
+                                   (struct setting){(vdt_cpu)level, 1, VDT_PRECISION_F32}, pool,
+                                   layer),
+                         count);
         if (pool == VDT_POOL_NONE_WANTED) {
             for (size_t i = 0; i < count; i++) {
                 const double error = fabs((double)values[i] - (double)expected[i]);
@@ -144,7 +151,8 @@ static void check_reading(const char *directory, const char *name,
             check_layer(values, expected, count, d, name, tensor, cpu_name((vdt_cpu)level));
         }
         for (uint32_t threads = 2; threads <= MOST_THREADS; threads++) {
-            read_case(again, directory, (struct setting){(vdt_cpu)level, threads}, pool, layer);
+            read_case(again, directory,
+                      (struct setting){(vdt_cpu)level, threads, VDT_PRECISION_F32}, pool, layer);
             if (memcmp(values, again, count * sizeof *values) != 0) {
                 fail_msg("%s, %s: other bits with %u threads", name, tensor, threads);
             }
@@ -159,8 +167,8 @@ static void check_case(const char *name) {
     snprintf(directory, sizeof directory, "%s/%s", source_path("tests/golden"), name);
     snprintf(path, sizeof path, "%s/expected.safetensors", directory);
     reference_open(&reference, path);
-    open_golden(&golden, directory, (struct setting){VDT_CPU_BEST, 1}, VDT_POOL_NONE_WANTED,
-                VDT_LAYER_LAST);
+    open_golden(&golden, directory, (struct setting){VDT_CPU_BEST, 1, VDT_PRECISION_F32},
+                VDT_POOL_NONE_WANTED, VDT_LAYER_LAST);
     check_pixels(&golden, &reference, name);
     const vdt_model_info info = *vdt_model_info_get(golden.model);
     const size_t d = info.width_model;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "support.h"
@@ -46,92 +47,196 @@ static double now_ms(void) {
     return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
+/* ---- the reference encoding ---------------------------------------------------------------- */
+
+// What kernels.h says of a row's encoding, number by number.
+static void encode_reference(uint8_t *row, const float *x, size_t n, enum format format) {
+    const size_t lanes = format_lanes(format, n);
+    memset(row, 0, format_row_bytes(format, n));
+    float max = 0.0f;
+    for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(x[i]));
+    const float factor = max < 0x1p-100f ? 0.0f : 127.0f / max,
+                scale = max < 0x1p-100f ? 0.0f : max / 127.0f;
+    int32_t offset = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t rounded = bf16_from_f32(x[i]);
+        const int8_t q = (int8_t)nearbyint((double)(x[i] * factor));
+        offset -= 128 * q;
+        if (format == FORMAT_F32) memcpy(row + 4 * i, &x[i], 4);
+        if (format == FORMAT_BF16) memcpy(row + 2 * i, &rounded, 2);
+        if (format == FORMAT_I8) memcpy(row + i, &q, 1);
+    }
+    if (format == FORMAT_I8) memcpy(row + lanes * LANE_BYTES, &offset, 4);
+    if (format == FORMAT_I8) memcpy(row + (lanes + 1) * LANE_BYTES, &scale, 4);
+}
+
 /* ---- matrix products ----------------------------------------------------------------------- */
 
-static void check_packing(struct check *check) {
+static uint32_t lane_at(const void *bytes, size_t lane) {
+    uint32_t bits;
+    memcpy(&bits, (const unsigned char *)bytes + lane * LANE_BYTES, sizeof bits);
+    return bits;
+}
+
+// Rows become panels lane by lane.
+static void check_pack_rows(struct check *check) {
     const struct kernels *kernels = check->kernels;
+    const size_t panel = kernels->panel;
     for (size_t trial = 0; trial < 200; trial++) {
-        const size_t n = random_size(&check->random, 1, 3 * kernels->panel + 3);
-        const size_t k = random_size(&check->random, 1, 40),
-                     extra = random_size(&check->random, 0, 3);
-        const size_t panels = (n + kernels->panel - 1) / kernels->panel;
-        const bool rows = trial % 2 == 0; // W (n, k) row by row, or V (k, n)
-        const size_t in_rows = rows ? n : k, in_columns = rows ? k : n, stride = in_columns + extra;
-        float *in = make_floats((in_rows - 1) * stride + in_columns);
-        float *out = make_floats(panels * k * kernels->panel);
-        random_floats(&check->random, in, (in_rows - 1) * stride + in_columns, -1.0f, 1.0f);
-        if (rows)
-            kernels->pack_rows_f32(out, in, stride, n, k);
-        else
-            kernels->pack_columns_f32(out, in, stride, k, n);
+        const size_t n = random_size(&check->random, 1, 3 * panel + 3),
+                     lanes = random_size(&check->random, 1, 40);
+        const size_t row_bytes = LANE_BYTES * lanes + random_size(&check->random, 0, 9);
+        const size_t panels = (n + panel - 1) / panel,
+                     in_bytes = (n - 1) * row_bytes + LANE_BYTES * lanes;
+        uint8_t *in = make_bytes(in_bytes), *out = make_bytes(panels * lanes * panel * LANE_BYTES);
+        random_bytes(&check->random, in, in_bytes);
+        kernels->pack_rows(out, in, row_bytes, n, lanes);
         size_t wrong = 0;
-        for (size_t i = 0; i < panels * k * kernels->panel; i++) {
-            const size_t column = i / (k * kernels->panel) * kernels->panel + i % kernels->panel;
-            const size_t row = i / kernels->panel % k;
-            const float *from = rows ? in + column * stride + row : in + row * stride + column;
-            wrong += out[i] != (column < n ? *from : 0.0f);
+        for (size_t i = 0; i < panels * lanes * panel; i++) {
+            const size_t row = i / (lanes * panel) * panel + i % panel, lane = i / panel % lanes;
+            wrong += lane_at(out, i) != (row < n ? lane_at(in + row * row_bytes, lane) : 0);
         }
-        expect(check, (double)wrong, 0.0, "n %zu k %zu rows %zu", n, k, rows);
+        expect(check, (double)wrong, 0.0, "n %zu lanes %zu bytes %zu", n, lanes, row_bytes);
         free(in);
         free(out);
     }
 }
 
+// Columns of V (k, n): an f32 a lane, or two bf16 of the same column.
+static void check_pack_columns(struct check *check, enum format format) {
+    const struct kernels *kernels = check->kernels;
+    const size_t panel = kernels->panel, element = format == FORMAT_F32 ? 4 : 2;
+    for (size_t trial = 0; trial < 200; trial++) {
+        const size_t n = random_size(&check->random, 1, 2 * panel + 3),
+                     k = random_size(&check->random, 1, 20);
+        const size_t stride = n + random_size(&check->random, 0, 3),
+                     lanes = format_lanes(format, k);
+        const size_t panels = (n + panel - 1) / panel, in_bytes = ((k - 1) * stride + n) * element;
+        const size_t out_bytes = panels * lanes * panel * LANE_BYTES, group = 4 / element;
+        uint8_t *in = make_bytes(in_bytes), *out = make_bytes(out_bytes);
+        random_bytes(&check->random, in, in_bytes);
+        kernels->pack_columns[format](out, in, stride, k, n);
+        size_t wrong = 0;
+        for (size_t i = 0; i < out_bytes / element; i++) {
+            const size_t lane = i / group, column = lane / (lanes * panel) * panel + lane % panel;
+            const size_t row = lane / panel % lanes * group + i % group;
+            static const uint8_t zeros[4];
+            const uint8_t *from =
+                column < n && row < k ? in + (row * stride + column) * element : zeros;
+            wrong += memcmp(out + i * element, from, element) != 0;
+        }
+        expect(check, (double)wrong, 0.0, "n %zu k %zu stride %zu", n, k, stride);
+        free(in);
+        free(out);
+    }
+}
+
+static void check_pack_columns_f32(struct check *check) {
+    check_pack_columns(check, FORMAT_F32);
+}
+
+static void check_pack_columns_bf16(struct check *check) {
+    check_pack_columns(check, FORMAT_BF16);
+}
+
+// One product: random numbers, the numbers that their encoding stands for, and the encoded operands.
 struct product_case {
-    size_t rows, n, k, c_stride;
-    float **a, *panels, *c, *before;
+    enum format format;
+    size_t rows, n, k, lanes, c_stride;
+    double *a, *b; // (rows, k), (n, k): what is multiplied
+    uint8_t **x;   // (rows) encoded rows
+    uint8_t *panels;
+    float *c, *before;
     bool accumulate;
 };
 
+static double decode(const void *row, enum format format, size_t i, size_t lanes) {
+    float scale;
+    memcpy(&scale, (const uint8_t *)row + (format == FORMAT_I8 ? lanes + 1 : 0) * LANE_BYTES,
+           sizeof scale);
+    if (format == FORMAT_I8) return (double)((const int8_t *)row)[i] * (double)scale;
+    if (format == FORMAT_BF16) return (double)bf16_to_f32(((const uint16_t *)row)[i]);
+    return (double)((const float *)row)[i];
+}
+
+// Encodes a random row into a block of its own; int8 weights lose their scale and become unsigned.
+static uint8_t *random_row(struct check *check, const struct product_case *p, double *values,
+                           bool weights) {
+    const size_t bytes = format_row_bytes(p->format, p->k);
+    float *row = make_floats(p->k);
+    uint8_t *encoded = make_bytes(bytes);
+    random_floats(&check->random, row, p->k, -1.0f, 1.0f);
+    encode_reference(encoded, row, p->k, p->format);
+    for (size_t i = 0; i < p->k; i++) {
+        values[i] = decode(encoded, p->format, i, p->lanes);
+        if (weights && p->format == FORMAT_I8) values[i] = ((int8_t *)encoded)[i];
+    }
+    if (weights && p->format == FORMAT_I8) {
+        for (size_t i = 0; i < p->lanes * LANE_BYTES; i++) encoded[i] ^= 0x80;
+    }
+    free(row);
+    return encoded;
+}
+
 static void make_product(struct check *check, struct product_case *p) {
     const struct kernels *kernels = check->kernels;
-    const size_t panels = (p->n + kernels->panel - 1) / kernels->panel;
-    float *b = make_floats(p->n * p->k);
-    p->a = malloc(p->rows * sizeof *p->a + 1);
-    for (size_t i = 0; i < p->rows; i++) {
-        p->a[i] = make_floats(p->k);
-        random_floats(&check->random, p->a[i], p->k, -1.0f, 1.0f);
+    const size_t panels = (p->n + kernels->panel - 1) / kernels->panel,
+                 row_bytes = format_row_bytes(p->format, p->k);
+    p->lanes = format_lanes(p->format, p->k);
+    p->a = malloc(p->rows * p->k * sizeof *p->a + 1);
+    p->b = malloc(p->n * p->k * sizeof *p->b + 1);
+    p->x = malloc(p->rows * sizeof *p->x + 1);
+    for (size_t i = 0; i < p->rows; i++) p->x[i] = random_row(check, p, p->a + i * p->k, false);
+    uint8_t *w = make_bytes(p->n * row_bytes);
+    for (size_t i = 0; i < p->n; i++) {
+        uint8_t *row = random_row(check, p, p->b + i * p->k, true);
+        memcpy(w + i * row_bytes, row, row_bytes);
+        free(row);
     }
-    random_floats(&check->random, b, p->n * p->k, -1.0f, 1.0f);
-    p->panels = make_floats(panels * p->k * kernels->panel);
-    kernels->pack_columns_f32(p->panels, b, p->n, p->k, p->n);
+    p->panels = make_bytes(panels * p->lanes * kernels->panel * LANE_BYTES);
+    kernels->pack_rows(p->panels, w, row_bytes, p->n, p->lanes);
+    free(w);
     const size_t c_floats = p->rows > 0 ? (p->rows - 1) * p->c_stride + p->n : 0;
     p->c = make_floats(c_floats);
     p->before = make_floats(c_floats);
     random_floats(&check->random, p->before, c_floats, -1.0f, 1.0f);
     memcpy(p->c, p->before, c_floats * sizeof *p->c);
-    free(b);
 }
 
 static void free_product(struct product_case *p) {
-    for (size_t i = 0; i < p->rows; i++) free(p->a[i]);
+    for (size_t i = 0; i < p->rows; i++) free(p->x[i]);
     free(p->a);
+    free(p->b);
+    free(p->x);
     free(p->panels);
     free(p->c);
     free(p->before);
 }
 
+// Lanes [lane, lane + lanes) of `rows` rows from `row` on.
 static void run_product(const struct kernels *kernels, const struct product_case *p, float *c,
-                        size_t row, size_t rows) {
-    const float *a[64];
-    for (size_t i = 0; i < rows; i++) a[i] = p->a[row + i];
-    kernels->product_f32(c + row * p->c_stride, p->c_stride, a, rows, p->panels,
-                         p->k * kernels->panel, p->n, p->k, p->accumulate);
+                        size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate) {
+    const void *x[64];
+    for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
+    kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
+                                p->panels + lane * kernels->panel * LANE_BYTES,
+                                p->lanes * kernels->panel * LANE_BYTES, p->n, lanes, accumulate);
 }
 
-// Each value against double, within (k + 1) u sum |a b|; columns past n untouched.
+// Each value against double; columns past n untouched.
 static void check_product_values(struct check *check, const struct product_case *p) {
-    const size_t panel = check->kernels->panel;
     for (size_t i = 0; i < p->rows; i++) {
         for (size_t j = 0; j < (i + 1 < p->rows ? p->c_stride : p->n); j++) {
             const size_t at = i * p->c_stride + j;
             double sum = p->accumulate || j >= p->n ? (double)p->before[at] : 0.0, size = fabs(sum);
             for (size_t l = 0; l < p->k && j < p->n; l++) {
-                const float b = p->panels[j / panel * p->k * panel + l * panel + j % panel];
-                sum += (double)p->a[i][l] * (double)b;
-                size += fabs((double)p->a[i][l] * (double)b);
+                sum += p->a[i * p->k + l] * p->b[j * p->k + l];
+                size += fabs(p->a[i * p->k + l] * p->b[j * p->k + l]);
             }
-            const double bound = j < p->n ? (double)(p->k + 1) * U * size : 0.0;
+            // int8 sums are exact: two roundings remain, of the sum and of its product with the scale.
+            const double chain =
+                p->format == FORMAT_I8 ? 2.0 * U * fabs(sum) : (double)(p->k + 1) * U * size;
+            const double bound = j < p->n ? chain + (double)p->k * 1e-37 : 0.0;
             expect(check, fabs((double)p->c[at] - sum), bound, "rows %zu n %zu k %zu", p->rows,
                    p->n, p->k);
         }
@@ -140,123 +245,279 @@ static void check_product_values(struct check *check, const struct product_case 
 
 // The same bits row by row, and with k cut in two.
 static void check_product_bits(struct check *check, const struct product_case *p) {
-    const struct kernels *kernels = check->kernels;
-    const size_t c_floats = (p->rows - 1) * p->c_stride + p->n, first = p->k / 2;
+    const size_t c_floats = (p->rows - 1) * p->c_stride + p->n, half = p->lanes / 2;
     float *c = make_floats(c_floats);
     memcpy(c, p->before, c_floats * sizeof *c);
-    for (size_t i = 0; i < p->rows; i++) run_product(kernels, p, c, i, 1);
+    for (size_t i = 0; i < p->rows; i++)
+        run_product(check->kernels, p, c, i, 1, 0, p->lanes, p->accumulate);
     expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
            "single rows: rows %zu n %zu k %zu", p->rows, p->n, p->k);
-    memcpy(c, p->before, c_floats * sizeof *c);
-    const float *a[64];
-    for (size_t i = 0; i < p->rows; i++) a[i] = p->a[i];
-    kernels->product_f32(c, p->c_stride, a, p->rows, p->panels, p->k * kernels->panel, p->n, first,
-                         p->accumulate);
-    for (size_t i = 0; i < p->rows; i++) a[i] += first;
-    kernels->product_f32(c, p->c_stride, a, p->rows, p->panels + first * kernels->panel,
-                         p->k * kernels->panel, p->n, p->k - first, true);
-    expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0, "cut k: rows %zu n %zu k %zu",
-           p->rows, p->n, p->k);
+    if (p->format != FORMAT_I8) {
+        memcpy(c, p->before, c_floats * sizeof *c);
+        run_product(check->kernels, p, c, 0, p->rows, 0, half, p->accumulate);
+        run_product(check->kernels, p, c, 0, p->rows, half, p->lanes - half, true);
+        expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
+               "cut k: rows %zu n %zu k %zu", p->rows, p->n, p->k);
+    }
     free(c);
 }
 
-static void check_product(struct check *check) {
+static void check_product(struct check *check, enum format format) {
     for (size_t trial = 0; trial < 400; trial++) {
-        struct product_case p = {.rows = random_size(&check->random, 0, 20),
+        struct product_case p = {.format = format,
+                                 .rows = random_size(&check->random, 0, 20),
                                  .n = random_size(&check->random, 1, 2 * check->kernels->panel + 5),
-                                 .k = random_size(&check->random, 0, trial % 10 ? 70 : 700),
-                                 .accumulate = trial % 2};
+                                 .k = random_size(&check->random, 1, trial % 10 ? 70 : 700),
+                                 .accumulate = trial % 2 && format != FORMAT_I8};
         p.c_stride = p.n + random_size(&check->random, 0, 5);
         make_product(check, &p);
-        run_product(check->kernels, &p, p.c, 0, p.rows);
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate);
         check_product_values(check, &p);
         if (p.rows > 0) check_product_bits(check, &p);
         free_product(&p);
     }
 }
 
-static double time_product(struct check *check) {
-    struct product_case p = {.rows = 48, .n = 256, .k = 512, .c_stride = 256};
+static void check_product_f32(struct check *check) {
+    check_product(check, FORMAT_F32);
+}
+
+static void check_product_bf16(struct check *check) {
+    check_product(check, FORMAT_BF16);
+}
+
+static void check_product_i8(struct check *check) {
+    check_product(check, FORMAT_I8);
+}
+
+static double time_product(struct check *check, enum format format) {
+    struct product_case p = {.format = format, .rows = 48, .n = 256, .k = 512, .c_stride = 256};
     make_product(check, &p);
     double best = INFINITY;
     for (int i = 0; i < 20; i++) {
         const double start = now_ms();
-        run_product(check->kernels, &p, p.c, 0, p.rows);
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, false);
         best = fmin(best, now_ms() - start);
     }
     free_product(&p);
-    return 2.0 * 48 * 256 * 512 / best * 1e-6; // GFLOP/s
+    return 2.0 * 48 * 256 * 512 / best * 1e-6; // billion operations a second
+}
+
+static double time_product_f32(struct check *check) {
+    return time_product(check, FORMAT_F32);
+}
+
+static double time_product_bf16(struct check *check) {
+    return time_product(check, FORMAT_BF16);
+}
+
+static double time_product_i8(struct check *check) {
+    return time_product(check, FORMAT_I8);
+}
+
+/* ---- encoding ------------------------------------------------------------------------------ */
+
+static void check_encode(struct check *check, enum format format) {
+    static const float spreads[] = {1.0f, 1e-3f, 1e30f, 0.0f, 1e-38f};
+    for (size_t n = 1; n < 150; n++) {
+        for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) {
+            const size_t bytes = format_row_bytes(format, n);
+            float *x = make_floats(n);
+            uint8_t *row = make_bytes(bytes), *expected = make_bytes(bytes);
+            random_floats(&check->random, x, n, -spreads[i], spreads[i]);
+            if (n % 7 == 0 && format == FORMAT_BF16) x[n / 2] = NAN;
+            check->kernels->encode[format](row, x, n);
+            encode_reference(expected, x, n, format);
+            expect(check, memcmp(row, expected, bytes) != 0, 0.0, "n %zu spread %zu %zu", n, i, 0);
+            free(x);
+            free(row);
+            free(expected);
+        }
+    }
+}
+
+static void check_encode_f32(struct check *check) {
+    check_encode(check, FORMAT_F32);
+}
+
+static void check_encode_bf16(struct check *check) {
+    check_encode(check, FORMAT_BF16);
+}
+
+static void check_encode_i8(struct check *check) {
+    check_encode(check, FORMAT_I8);
+}
+
+/* ---- finish -------------------------------------------------------------------------------- */
+
+static double activation_truth(enum activation activation, double x);
+
+static void check_finish_case(struct check *check, const struct finish *f, size_t rows, size_t n) {
+    const size_t element = f->format == FORMAT_BF16 ? 2 : 4,
+                 c_stride = n + random_size(&check->random, 0, 4);
+    const size_t y_bytes = (n + random_size(&check->random, 0, 4)) * element,
+                 last = (rows - 1) * y_bytes + n * element;
+    float *c = make_floats((rows - 1) * c_stride + n), *scale = make_floats(n),
+          *bias = make_floats(n);
+    uint8_t *y = make_bytes(last), *before = make_bytes(last);
+    struct finish finish = *f;
+    random_floats(&check->random, c, (rows - 1) * c_stride + n, -3.0f, 3.0f);
+    random_floats(&check->random, scale, n, 0.1f, 2.0f);
+    random_floats(&check->random, bias, n, -1.0f, 1.0f);
+    for (size_t i = 0; i < last / 4 * 4; i += 4) {
+        const float value = random_float(&check->random, -2.0f, 2.0f);
+        memcpy(before + i, &value, 4);
+    }
+    memset(before + last / 4 * 4, 0, last % 4);
+    memcpy(y, before, last);
+    finish.bias = bias;
+    if (f->scale) finish.scale = scale;
+    check->kernels->finish(y, y_bytes, c, c_stride, rows, n, &finish);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < n; j++) {
+            const double factor = f->scale ? (double)scale[j] : 1.0,
+                         product = (double)c[i * c_stride + j] * factor;
+            const double sum = product + (double)bias[j],
+                         size = fabs(product) + fabs((double)bias[j]);
+            double truth = activation_truth(f->activation, sum);
+            double bound = 1e-6 * fabs(sum) + 1e-12 + 4.0 * U * size;
+            double value =
+                (double)bf16_to_f32(*(uint16_t *)(void *)(y + i * y_bytes + j * element));
+            if (f->format == FORMAT_BF16) {
+                bound += 0x1p-8 * (fabs(truth) + bound);
+            } else {
+                float old = 0.0f, now;
+                memcpy(&now, y + i * y_bytes + 4 * j, 4);
+                if (f->accumulate) memcpy(&old, before + i * y_bytes + 4 * j, 4);
+                value = (double)now;
+                truth += (double)old;
+                bound += U * (fabs((double)old) + fabs(truth));
+            }
+            expect(check, fabs(value - truth), bound, "rows %zu n %zu column %zu", rows, n, j);
+        }
+        const size_t gap = i + 1 < rows ? y_bytes - n * element : 0, at = i * y_bytes + n * element;
+        expect(check, gap > 0 && memcmp(y + at, before + at, gap) != 0, 0.0,
+               "gap after row %zu of %zu, n %zu", i, rows, n);
+    }
+    free(c);
+    free(scale);
+    free(bias);
+    free(y);
+    free(before);
+}
+
+static void check_finish(struct check *check) {
+    static const float scaled = 1.0f;
+    for (size_t n = 1; n < 70; n++) {
+        for (int activation = 0; activation <= ACTIVATION_NONE; activation++) {
+            for (int variant = 0; variant < 6; variant++) {
+                const struct finish f = {.scale = variant % 2 ? &scaled : NULL,
+                                         .activation = (enum activation)activation,
+                                         .accumulate = variant / 2 == 1,
+                                         .format = variant / 2 == 2 ? FORMAT_BF16 : FORMAT_F32};
+                check_finish_case(check, &f, 1 + n % 4, n);
+            }
+        }
+    }
 }
 
 /* ---- softmax ------------------------------------------------------------------------------- */
 
 // The contract's bound of one exponential: its own error and the rounding of its argument.
-static double exp_bound(double logit, double max) {
-    return 2e-7 + U * (fabs(logit) + fabs(max) + fabs(logit - max));
+static double exp_bound(double logit, double max, enum format format) {
+    return (format == FORMAT_BF16 ? 0x1p-8 : 3e-7) +
+           2.0 * U * (fabs(logit) + fabs(max) + fabs(logit - max));
+}
+
+static double weight_at(const void *p, size_t i, enum format format) {
+    return format == FORMAT_BF16 ? (double)bf16_to_f32(((const uint16_t *)p)[i])
+                                 : (double)((const float *)p)[i];
 }
 
 static void check_softmax_row(struct check *check, const float *s, size_t n, size_t block,
-                              float scale) {
+                              float scale, enum format format) {
     struct softmax_state state = {-INFINITY, 0.0f};
-    double max = -INFINITY, sum = 0.0, sum_bound = 0.0;
-    float *p = make_floats(n);
-    memcpy(p, s, n * sizeof *p);
+    double max = -INFINITY, sum = 0.0, bound = 0.0;
     for (size_t first = 0; first < n; first += block) {
         const size_t some = n - first < block ? n - first : block;
         const double old = max;
-        float *part = make_floats(some); // exact size
-        memcpy(part, p + first, some * sizeof *p);
-        const float c = check->kernels->softmax_f32(part, some, scale, &state);
+        float *part = make_floats(some); // exact sizes
+        uint8_t *p = make_bytes(format_row_bytes(format, some));
+        memcpy(part, s + first, some * sizeof *s);
+        const float c = check->kernels->softmax[format](p, part, some, scale, &state);
         for (size_t i = 0; i < some; i++) max = fmax(max, (double)(s[first + i] * scale));
-        const double expected = exp(old - max); // 0 for the first block: old is -infinity
-        const double bound = first > 0 ? 3.0 * exp_bound(old, max) * expected + 2e-38 : 0.0;
-        expect(check, fabs((double)c - expected), bound, "correction: n %zu block %zu at %zu", n,
-               block, first);
+        expect(check, fabs((double)state.max - max), 0.0, "max: n %zu block %zu at %zu", n, block,
+               first);
+        const double factor = exp(old - max); // 0 for the first block: old is -infinity
+        const double factor_bound =
+            first > 0 ? 3.0 * exp_bound(old, max, FORMAT_F32) * factor + 2e-38 : 0.0;
+        expect(check, fabs((double)c - factor), factor_bound, "correction: n %zu block %zu at %zu",
+               n, block, first);
+        double block_sum = 0.0, block_bound = 0.0;
         for (size_t i = 0; i < some; i++) {
-            const double logit = (double)(s[first + i] * scale), truth = exp(logit - max);
-            expect(check, fabs((double)part[i] - truth), exp_bound(logit, max) * truth + 2e-38,
+            const double logit = (double)s[first + i] * (double)scale, truth = exp(logit - max);
+            const double weight = weight_at(p, i, format);
+            expect(check, fabs(weight - truth), exp_bound(logit, max, format) * truth + 2e-38,
                    "n %zu block %zu at %zu", n, block, first + i);
+            block_sum += weight;
+            block_bound += ((double)some + 4.0) * U * weight;
         }
+        if (format == FORMAT_BF16 && some % 2) {
+            expect(check, weight_at(p, some, format) != 0.0, 0.0, "padding: n %zu block %zu at %zu",
+                   n, block, first);
+        }
+        sum = sum * (double)c + block_sum; // of the weights as they were written
+        bound = bound * (double)c + block_bound + 3.0 * U * sum;
+        expect(check, fabs((double)state.sum - sum), bound + 4e-38, "sum: n %zu block %zu at %zu",
+               n, block, first);
         free(part);
+        free(p);
     }
-    for (size_t i = 0; i < n; i++) {
-        const double logit = (double)(s[i] * scale);
-        sum += exp(logit - max);
-        sum_bound +=
-            (4.0 * exp_bound(logit, max) + ((double)n + 8.0) * U) * exp(logit - max) + 4e-38;
-    }
-    expect(check, fabs((double)state.sum - sum), sum_bound, "sum: n %zu block %zu %zu", n, block,
-           0);
-    expect(check, fabs((double)state.max - max), 0.0, "max: n %zu block %zu %zu", n, block, 0);
-    free(p);
 }
 
-static void check_softmax(struct check *check) {
+static void check_softmax(struct check *check, enum format format) {
     static const float spreads[] = {0.0f, 1.0f, 30.0f, 1e4f};
     for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
         for (size_t i = 0; i < 4; i++) {
             float *s = make_floats(n);
             random_floats(&check->random, s, n, -spreads[i], spreads[i]);
-            check_softmax_row(check, s, n, n, 0.125f);
-            check_softmax_row(check, s, n, 37, 1.0f);
+            check_softmax_row(check, s, n, n, 0.125f, format);
+            check_softmax_row(check, s, n, 37, 1.0f, format);
             free(s);
         }
     }
 }
 
-static double time_softmax(struct check *check) {
+static void check_softmax_f32(struct check *check) {
+    check_softmax(check, FORMAT_F32);
+}
+
+static void check_softmax_bf16(struct check *check) {
+    check_softmax(check, FORMAT_BF16);
+}
+
+static double time_softmax(struct check *check, enum format format) {
     enum { N = 1536 };
-    float *s = make_floats(N);
+    float *s = make_floats(N), *p = make_floats(N);
     double best = INFINITY;
+    random_floats(&check->random, s, N, -8.0f, 8.0f);
     for (int i = 0; i < 100; i++) {
         struct softmax_state state = {-INFINITY, 0.0f};
-        random_floats(&check->random, s, N, -8.0f, 8.0f);
         const double start = now_ms();
-        check->kernels->softmax_f32(s, N, 1.0f, &state);
+        check->kernels->softmax[format](p, s, N, 1.0f, &state);
         best = fmin(best, now_ms() - start);
     }
     free(s);
+    free(p);
     return N / best * 1e-6; // billion exponentials a second
+}
+
+static double time_softmax_f32(struct check *check) {
+    return time_softmax(check, FORMAT_F32);
+}
+
+static double time_softmax_bf16(struct check *check) {
+    return time_softmax(check, FORMAT_BF16);
 }
 
 /* ---- norm ---------------------------------------------------------------------------------- */
@@ -325,7 +586,8 @@ static double activation_truth(enum activation activation, double x) {
     case ACTIVATION_GELU_TANH:
         return x / (1.0 + exp(-2.0 * sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
     case ACTIVATION_GELU_QUICK: return x / (1.0 + exp(-1.702 * x));
-    default: return x / (1.0 + exp(-x));
+    case ACTIVATION_SILU: return x / (1.0 + exp(-x));
+    default: return x;
     }
 }
 
@@ -484,16 +746,52 @@ static double time_resize_row(struct check *check) {
 
 typedef void (*any_function)(void);
 
-static any_function pack_of(const struct kernels *k) {
-    return (any_function)k->pack_rows_f32;
+static any_function pack_rows_of(const struct kernels *k) {
+    return (any_function)k->pack_rows;
 }
 
-static any_function product_of(const struct kernels *k) {
-    return (any_function)k->product_f32;
+static any_function pack_columns_f32_of(const struct kernels *k) {
+    return (any_function)k->pack_columns[FORMAT_F32];
 }
 
-static any_function softmax_of(const struct kernels *k) {
-    return (any_function)k->softmax_f32;
+static any_function pack_columns_bf16_of(const struct kernels *k) {
+    return (any_function)k->pack_columns[FORMAT_BF16];
+}
+
+static any_function product_f32_of(const struct kernels *k) {
+    return (any_function)k->product[FORMAT_F32];
+}
+
+static any_function product_bf16_of(const struct kernels *k) {
+    return (any_function)k->product[FORMAT_BF16];
+}
+
+static any_function product_i8_of(const struct kernels *k) {
+    return (any_function)k->product[FORMAT_I8];
+}
+
+static any_function encode_f32_of(const struct kernels *k) {
+    return (any_function)k->encode[FORMAT_F32];
+}
+
+static any_function encode_bf16_of(const struct kernels *k) {
+    return (any_function)k->encode[FORMAT_BF16];
+}
+
+static any_function encode_i8_of(const struct kernels *k) {
+    return (any_function)k->encode[FORMAT_I8];
+}
+
+static any_function finish_of(const struct kernels *k) {
+    return (any_function)k->finish;
+}
+
+static any_function softmax_f32_of(const struct kernels *k) {
+    return (any_function)k->softmax[FORMAT_F32];
+}
+
+static any_function softmax_bf16_of(const struct kernels *k) {
+    return (any_function)k->softmax[FORMAT_BF16];
 }
 
 static any_function norm_of(const struct kernels *k) {
@@ -531,30 +829,40 @@ static const struct {
     double (*time)(struct check *check); // billions a second; may be NULL
     const char *unit;
 } cases[] = {
-    {"pack_f32", pack_of, check_packing, NULL, ""},
-    {"product_f32", product_of, check_product, time_product, "GFLOP/s"},
-    {"softmax_f32", softmax_of, check_softmax, time_softmax, "Gexp/s"},
-    {"layernorm_f32", norm_of, check_norm, time_norm, "Gvalue/s"},
-    {"gelu_f32", gelu_of, check_gelu, time_gelu, "Gvalue/s"},
-    {"gelu_tanh_f32", gelu_tanh_of, check_gelu_tanh, NULL, ""},
-    {"gelu_quick_f32", gelu_quick_of, check_gelu_quick, NULL, ""},
-    {"silu_f32", silu_of, check_silu, NULL, ""},
-    {"resize_row_u8", resize_row_of, check_resize_row, time_resize_row, "Gtap/s"},
-    {"resize_column_u8", resize_column_of, check_resize_column, NULL, ""},
+    {"pack_rows", pack_rows_of, check_pack_rows, NULL, ""},
+    {"pack_columns_f32", pack_columns_f32_of, check_pack_columns_f32, NULL, ""},
+    {"pack_columns_bf16", pack_columns_bf16_of, check_pack_columns_bf16, NULL, ""},
+    {"product_f32", product_f32_of, check_product_f32, time_product_f32, "Gop/s"},
+    {"product_bf16", product_bf16_of, check_product_bf16, time_product_bf16, "Gop/s"},
+    {"product_i8", product_i8_of, check_product_i8, time_product_i8, "Gop/s"},
+    {"encode_f32", encode_f32_of, check_encode_f32, NULL, ""},
+    {"encode_bf16", encode_bf16_of, check_encode_bf16, NULL, ""},
+    {"encode_i8", encode_i8_of, check_encode_i8, NULL, ""},
+    {"finish", finish_of, check_finish, NULL, ""},
+    {"softmax_f32", softmax_f32_of, check_softmax_f32, time_softmax_f32, "Gexp/s"},
+    {"softmax_bf16", softmax_bf16_of, check_softmax_bf16, time_softmax_bf16, "Gexp/s"},
+    {"norm", norm_of, check_norm, time_norm, "Gvalue/s"},
+    {"gelu", gelu_of, check_gelu, time_gelu, "Gvalue/s"},
+    {"gelu_tanh", gelu_tanh_of, check_gelu_tanh, NULL, ""},
+    {"gelu_quick", gelu_quick_of, check_gelu_quick, NULL, ""},
+    {"silu", silu_of, check_silu, NULL, ""},
+    {"resize_row", resize_row_of, check_resize_row, time_resize_row, "Gtap/s"},
+    {"resize_column", resize_column_of, check_resize_column, NULL, ""},
 };
 
 static size_t check_level(const struct kernels *kernels, const struct kernels *below,
                           uint64_t seed) {
     size_t failures = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!cases[i].of(kernels)) continue; // not offered at this level
         if (below && cases[i].of(kernels) == cases[i].of(below)) {
-            printf("%-8s %-18s skipped: the same as %s\n", kernels->name, cases[i].name,
+            printf("%-10s %-18s skipped: the same as %s\n", kernels->name, cases[i].name,
                    below->name);
             continue;
         }
         struct check check = {.kernels = kernels, .random = {seed + i}, .kernel = cases[i].name};
         cases[i].check(&check);
-        printf("%-8s %-18s %s  %7zu checks, worst %.2f of the bound", kernels->name, cases[i].name,
+        printf("%-10s %-18s %s  %7zu checks, worst %.2f of the bound", kernels->name, cases[i].name,
                check.failures ? "FAILED" : "ok    ", check.cases, check.worst);
         if (cases[i].time) printf("  %8.2f %s", cases[i].time(&check), cases[i].unit);
         printf("\n");
@@ -565,7 +873,7 @@ static size_t check_level(const struct kernels *kernels, const struct kernels *b
 
 int main(int argc, char **argv) {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20261122;
-    struct kernels tables[3];
+    struct kernels tables[VDT_CPU_AVX512_BF16 + 1];
     size_t failures = 0;
     printf("seed %llu\n", (unsigned long long)seed);
     for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "ops/ops.h"
 #include "support.h"
@@ -11,14 +12,25 @@
 enum { MAX_SEQUENCES = 8 };
 
 struct run {
+    enum format format;
     size_t n_sequences, heads, d, n;
     size_t starts[MAX_SEQUENCES + 1];
-    float *q, *k, *v, *y; // (n, heads * d)
+    float *q, *k, *v, *y;               // (n, heads * d); q, k, v as their format has them
+    uint16_t *q_bf16, *k_bf16, *v_bf16; // the same in bf16
 };
 
+static uint16_t *round_all(float *values, size_t count) {
+    uint16_t *rounded = (uint16_t *)(void *)make_bytes(2 * count);
+    for (size_t i = 0; i < count; i++) {
+        rounded[i] = bf16_from_f32(values[i]);
+        values[i] = bf16_to_f32(rounded[i]);
+    }
+    return rounded;
+}
+
 static void make_run(struct run *run, struct random *random, const size_t *lengths,
-                     size_t n_sequences, size_t heads, size_t d, float spread) {
-    *run = (struct run){.n_sequences = n_sequences, .heads = heads, .d = d};
+                     size_t n_sequences, size_t heads, size_t d, float spread, enum format format) {
+    *run = (struct run){.format = format, .n_sequences = n_sequences, .heads = heads, .d = d};
     for (size_t i = 0; i < n_sequences; i++) run->starts[i + 1] = run->starts[i] + lengths[i];
     run->n = run->starts[n_sequences];
     const size_t count = run->n * heads * d;
@@ -29,6 +41,10 @@ static void make_run(struct run *run, struct random *random, const size_t *lengt
     random_floats(random, run->q, count, -spread, spread);
     random_floats(random, run->k, count, -1.0f, 1.0f);
     random_floats(random, run->v, count, -1.0f, 1.0f);
+    if (format == FORMAT_F32) return;
+    run->q_bf16 = round_all(run->q, count);
+    run->k_bf16 = round_all(run->k, count);
+    run->v_bf16 = round_all(run->v, count);
 }
 
 static void free_run(struct run *run) {
@@ -36,6 +52,16 @@ static void free_run(struct run *run) {
     free(run->k);
     free(run->v);
     free(run->y);
+    free(run->q_bf16);
+    free(run->k_bf16);
+    free(run->v_bf16);
+}
+
+static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, size_t row) {
+    const size_t width = run->heads * run->d;
+    if (run->format == FORMAT_BF16)
+        return (struct rows){bf16 + row * width, 2 * width, FORMAT_BF16};
+    return (struct rows){f32 + row * width, 4 * width, FORMAT_F32};
 }
 
 // Sequences [first, first + n) of the run, into their rows of y.
@@ -45,22 +71,24 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
     struct exec exec = {.kernels = &kernels};
     vdt_error error = {0};
     const size_t width = run->heads * run->d, row = run->starts[first];
-    size_t starts[MAX_SEQUENCES + 1], floats;
+    size_t starts[MAX_SEQUENCES + 1], bytes;
     for (size_t i = 0; i <= n; i++) starts[i] = run->starts[first + i] - row;
     kernels_init(&kernels, level);
     assert_int_equal(pool_open(&exec.pool, test_memory(), threads, &error), VDT_OK);
-    exec.scratch_bytes = (ops_attention_scratch_bytes(&kernels, run->d) + 63) / 64 * 64;
+    exec.scratch_bytes = (ops_attention_scratch_bytes(run->d) + 63) / 64 * 64;
     exec.scratch = aligned_alloc(64, threads * exec.scratch_bytes);
-    assert_true(ops_attention_panels(&floats, &kernels, starts[n], n, run->heads, run->d));
-    float *panels = make_floats(floats);
+    assert_true(
+        ops_attention_panels(&bytes, &kernels, run->format, starts[n], n, run->heads, run->d));
+    uint8_t *panels = make_bytes(bytes);
     const struct attention_shape shape = {.n_sequences = n,
                                           .q_starts = starts,
                                           .k_starts = starts,
                                           .heads = run->heads,
                                           .d = run->d,
                                           .scale = (float)(1.0 / sqrt((double)run->d))};
-    ops_attention(&exec, y + row * width, width, run->q + row * width, width, run->k + row * width,
-                  width, run->v + row * width, width, &shape, panels);
+    ops_attention(&exec, (struct rows){y + row * width, 4 * width, FORMAT_F32},
+                  rows_of(run, run->q, run->q_bf16, row), rows_of(run, run->k, run->k_bf16, row),
+                  rows_of(run, run->v, run->v_bf16, row), &shape, panels);
     uint64_t macs = 0;
     for (size_t i = 0; i < n; i++)
         macs += 2 * (uint64_t)(starts[i + 1] - starts[i]) * (starts[i + 1] - starts[i]) * width;
@@ -70,8 +98,7 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
     pool_close(&exec.pool);
 }
 
-// softmax(q k^T / sqrt(d)) v of one query and head, in double; *spread: what one logit's error can
-// move.
+// softmax(q k^T / sqrt(d)) v of one query and head, in double, and the bound of its error.
 static void exact_row(double *out, double *bound, const struct run *run, size_t sequence,
                       size_t query, size_t head) {
     const size_t width = run->heads * run->d, begin = run->starts[sequence],
@@ -97,9 +124,10 @@ static void exact_row(double *out, double *bound, const struct run *run, size_t 
             out[j] += p * (double)run->v[i * width + head * run->d + j];
     }
     for (size_t j = 0; j < run->d; j++) out[j] /= sum;
-    // Weights sum to 1 and |v| <= 1: an error e in every logit moves the result by at most 2 (exp(2
-    // e) - 1).
-    *bound = 2.0 * expm1(2.0 * 0x1p-24 * ((double)run->d + 6.0) * largest) + 1e-6;
+    // Weights sum to 1 and |v| <= 1: an error e in every logit moves the result by at most 2 (exp(2 e) - 1). bf16
+    // rounds every weight by 2^-8 at most.
+    *bound = 2.0 * expm1(2.0 * 0x1p-24 * ((double)run->d + 12.0) * largest) + 1e-6;
+    if (run->format == FORMAT_BF16) *bound += 2.0 * 0x1p-8;
     free(logits);
 }
 
@@ -125,23 +153,33 @@ static void check_values(const struct run *run) {
     free(truth);
 }
 
+static void check_level(const struct run *run, vdt_cpu level) {
+    const size_t bytes = run->n * run->heads * run->d * sizeof(float);
+    float *other = make_floats(bytes / sizeof(float));
+    attend(run, run->y, 0, run->n_sequences, level, 1);
+    check_values(run);
+    attend(run, other, 0, run->n_sequences, level, 3);
+    assert_memory_equal(run->y, other, bytes);
+    for (size_t i = 0; i < run->n_sequences; i++) attend(run, other, i, 1, level, 2);
+    assert_memory_equal(run->y, other, bytes);
+    free(other);
+}
+
 static void check_lengths(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
                           float spread) {
-    struct random random = {d + n_sequences};
-    struct run run;
-    make_run(&run, &random, lengths, n_sequences, heads, d, spread);
-    const size_t count = run.n * heads * d;
-    float *other = make_floats(count);
-    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
-        attend(&run, run.y, 0, n_sequences, (vdt_cpu)level, 1);
-        check_values(&run);
-        attend(&run, other, 0, n_sequences, (vdt_cpu)level, 3);
-        assert_memory_equal(run.y, other, count * sizeof *other);
-        for (size_t i = 0; i < n_sequences; i++) attend(&run, other, i, 1, (vdt_cpu)level, 2);
-        assert_memory_equal(run.y, other, count * sizeof *other);
+    for (int format = FORMAT_F32; format <= FORMAT_BF16; format++) {
+        struct random random = {d + n_sequences};
+        struct run run;
+        if (format == FORMAT_BF16 && d % 2) continue;
+        make_run(&run, &random, lengths, n_sequences, heads, d, spread, (enum format)format);
+        for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+            struct kernels kernels;
+            kernels_init(&kernels, (vdt_cpu)level);
+            // Plain C multiplies bf16 too, but offers it to nobody; where panels are wider it cannot.
+            if (kernels.product[format]) check_level(&run, (vdt_cpu)level);
+        }
+        free_run(&run);
     }
-    free(other);
-    free_run(&run);
 }
 
 static void lengths_and_widths(void **state) {
@@ -176,7 +214,7 @@ static void equal_rows(void **state) {
     struct random random = {3};
     struct run run;
     enum { N = 310, D = 64 };
-    make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f);
+    make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f, FORMAT_F32);
     for (size_t i = 1; i < N; i++) memcpy(run.k + i * D, run.k, D * sizeof *run.k);
     attend(&run, run.y, 0, 1, cpu_detect(), 2);
     check_values(&run);

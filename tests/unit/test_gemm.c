@@ -1,10 +1,11 @@
-// Both engines of gemm.h against double precision: shapes, strides, accumulation, activations, and
-// that a row has the same bits whatever it is computed with.
+// Both engines of gemm.h in every format against double precision: shapes, strides, accumulation,
+// activations, and that a row has the same bits whatever it is computed with.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gemm/gemm.h"
+#include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "support.h"
 
@@ -24,97 +25,154 @@ static void open_engine(struct engine *engine, vdt_cpu level, enum gemm_backend 
     }
 }
 
+// A problem and what its encoded operands stand for.
+struct problem {
+    enum format format;
+    size_t rows, n, k, y_stride;
+    float *w, *bias, *before; // (n, k), (n), (rows, y_stride)
+    double *x_exact, *w_exact;
+    uint8_t **x; // (rows) encoded, each a block of its own: rows are given by pointer
+};
+
+// Values that an encoded row stands for.
+static void decode(double *values, const uint8_t *row, enum format format, size_t k) {
+    float scale = 1.0f;
+    if (format == FORMAT_I8)
+        memcpy(&scale, row + (format_lanes(format, k) + 1) * LANE_BYTES, sizeof scale);
+    for (size_t i = 0; i < k; i++) {
+        if (format == FORMAT_F32) values[i] = (double)((const float *)(const void *)row)[i];
+        if (format == FORMAT_BF16)
+            values[i] = (double)bf16_to_f32(((const uint16_t *)(const void *)row)[i]);
+        if (format == FORMAT_I8) values[i] = (double)((const int8_t *)row)[i] * (double)scale;
+    }
+}
+
+static void make_problem(struct problem *p, struct random *random, const struct kernels *kernels) {
+    const size_t row_bytes = format_row_bytes(p->format, p->k);
+    float *row = make_floats(p->k);
+    uint8_t *encoded = make_bytes(row_bytes);
+    p->w = make_floats(p->n * p->k);
+    p->bias = make_floats(p->n);
+    p->before = make_floats(p->rows * p->y_stride);
+    p->x_exact = malloc(p->rows * p->k * sizeof *p->x_exact);
+    p->w_exact = malloc(p->n * p->k * sizeof *p->w_exact);
+    p->x = malloc(p->rows * sizeof *p->x);
+    random_floats(random, p->w, p->n * p->k, -1.0f, 1.0f);
+    random_floats(random, p->bias, p->n, -1.0f, 1.0f);
+    random_floats(random, p->before, p->rows * p->y_stride, -1.0f, 1.0f);
+    for (size_t i = 0; i < p->n; i++) {
+        kernels->encode[p->format](encoded, p->w + i * p->k, p->k);
+        decode(p->w_exact + i * p->k, encoded, p->format, p->k);
+    }
+    for (size_t i = 0; i < p->rows; i++) {
+        random_floats(random, row, p->k, -1.0f, 1.0f);
+        p->x[i] = make_bytes(row_bytes);
+        kernels->encode[p->format](p->x[i], row, p->k);
+        decode(p->x_exact + i * p->k, p->x[i], p->format, p->k);
+    }
+    free(row);
+    free(encoded);
+}
+
+static void free_problem(struct problem *p) {
+    for (size_t i = 0; i < p->rows; i++) free(p->x[i]);
+    free(p->x);
+    free(p->w);
+    free(p->bias);
+    free(p->before);
+    free(p->x_exact);
+    free(p->w_exact);
+}
+
 // Y through gemm_rows, `rows_a_call` rows at a time.
-static void multiply(const struct gemm *gemm, float *y, size_t y_stride, const float *x,
-                     size_t x_stride, size_t rows, size_t rows_a_call,
-                     struct gemm_epilogue epilogue) {
+static void multiply(const struct gemm *gemm, float *y, const struct problem *p, size_t rows_a_call,
+                     const struct gemm_epilogue *epilogue) {
     void *scratch = aligned_alloc(64, (gemm_scratch_bytes(gemm) + 127) / 64 * 64);
-    for (size_t first = 0; first < rows; first += rows_a_call) {
-        const size_t some = rows - first < rows_a_call ? rows - first : rows_a_call;
-        assert_int_equal(gemm_rows(gemm, y + first * y_stride, y_stride, x + first * x_stride,
-                                   x_stride, some, &epilogue, first / rows_a_call % THREADS,
-                                   scratch),
+    for (size_t first = 0; first < p->rows; first += rows_a_call) {
+        const size_t some = p->rows - first < rows_a_call ? p->rows - first : rows_a_call;
+        assert_int_equal(gemm_rows(gemm, y + first * p->y_stride, p->y_stride * sizeof *y,
+                                   (const void *const *)(p->x + first), some, epilogue,
+                                   first / rows_a_call % THREADS, scratch),
                          VDT_OK);
     }
     free(scratch);
 }
 
-// A sum of k products in any order, a bias and what was there: |error| <= (k + 3) u sum of sizes.
-static void check_values(const float *y, size_t y_stride, const float *before, const float *x,
-                         size_t x_stride, const float *w, const float *bias, size_t rows, size_t n,
-                         size_t k, bool accumulate) {
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t j = 0; j < n; j++) {
+// A sum of k products in any order, a bias and what was there: |error| <= (k + 6) u sum of sizes.
+static void check_values(const float *y, const struct problem *p, const float *bias,
+                         bool accumulate) {
+    for (size_t i = 0; i < p->rows; i++) {
+        for (size_t j = 0; j < p->n; j++) {
             double sum = bias ? (double)bias[j] : 0.0, size = fabs(sum);
             if (accumulate) {
-                sum += (double)before[i * y_stride + j];
-                size += fabs((double)before[i * y_stride + j]);
+                sum += (double)p->before[i * p->y_stride + j];
+                size += fabs((double)p->before[i * p->y_stride + j]);
             }
-            for (size_t l = 0; l < k; l++) {
-                const double product = (double)x[i * x_stride + l] * (double)w[j * k + l];
+            for (size_t l = 0; l < p->k; l++) {
+                const double product = p->x_exact[i * p->k + l] * p->w_exact[j * p->k + l];
                 sum += product;
                 size += fabs(product);
             }
-            const double error = fabs((double)y[i * y_stride + j] - sum);
-            if (!(error <= (double)(k + 3) * 0x1p-24 * size)) {
-                fail_msg("rows %zu n %zu k %zu at (%zu, %zu): error %g of %g", rows, n, k, i, j,
-                         error, size);
+            const double error = fabs((double)y[i * p->y_stride + j] - sum);
+            if (!(error <= (double)(p->k + 6) * 0x1p-24 * size)) {
+                fail_msg("format %d rows %zu n %zu k %zu at (%zu, %zu): error %g of %g",
+                         (int)p->format, p->rows, p->n, p->k, i, j, error, size);
             }
         }
     }
 }
 
-static void check_shape(struct engine *engine, struct random *random, size_t rows, size_t n,
-                        size_t k, size_t extra, bool accumulate) {
+static void check_problem(struct engine *engine, struct random *random, enum format format,
+                          size_t rows, size_t n, size_t k, bool accumulate) {
     vdt_error error = {0};
-    const size_t x_stride = k + extra, y_stride = n + 2 * extra;
-    float *w = make_floats(n * k), *bias = make_floats(n), *x = make_floats(rows * x_stride);
-    float *y = make_floats(rows * y_stride), *again = make_floats(rows * y_stride),
-          *before = make_floats(rows * y_stride);
-    random_floats(random, w, n * k, -1.0f, 1.0f);
-    random_floats(random, bias, n, -1.0f, 1.0f);
-    random_floats(random, x, rows * x_stride, -1.0f, 1.0f);
-    random_floats(random, before, rows * y_stride, -1.0f, 1.0f);
-    const float *used_bias = rows % 2 ? bias : NULL;
+    struct problem p = {.format = format, .rows = rows, .n = n, .k = k, .y_stride = n + rows % 3};
+    make_problem(&p, random, &engine->kernels);
+    const float *bias = rows % 2 ? p.bias : NULL;
+    const size_t floats = rows * p.y_stride;
+    float *y = make_floats(floats), *again = make_floats(floats);
     struct gemm *gemm;
-    if (gemm_open(&gemm, engine->engine, w, used_bias, n, k, &error)) fail_msg("%s", error.message);
-    const struct gemm_epilogue epilogue = {.activation = ACTIVATION_NONE, .accumulate = accumulate};
-    memcpy(y, before, rows * y_stride * sizeof *y);
-    multiply(gemm, y, y_stride, x, x_stride, rows, rows, epilogue);
-    check_values(y, y_stride, before, x, x_stride, w, used_bias, rows, n, k, accumulate);
+    if (gemm_open_whole(&gemm, engine->engine, format, p.w, bias, n, k, &error))
+        fail_msg("%s", error.message);
+    const struct gemm_epilogue *epilogue = accumulate ? &GEMM_RESIDUAL : &GEMM_PLAIN;
+    memcpy(y, p.before, floats * sizeof *y);
+    multiply(gemm, y, &p, GEMM_MAX_ROWS, epilogue);
+    check_values(y, &p, bias, accumulate);
     for (size_t i = 0; i < rows; i++) { // between rows nothing is touched
-        const size_t at = i * y_stride + n;
-        assert_memory_equal(y + at, before + at, (y_stride - n) * sizeof *y);
+        const size_t at = i * p.y_stride + n;
+        assert_memory_equal(y + at, p.before + at, (p.y_stride - n) * sizeof *y);
     }
-    static const size_t cuts[] = {1, 7, 16, 50};
+    static const size_t cuts[] = {1, 7, 16, 31};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        memcpy(again, before, rows * y_stride * sizeof *y);
-        multiply(gemm, again, y_stride, x, x_stride, rows, cuts[i], epilogue);
-        if (memcmp(y, again, rows * y_stride * sizeof *y) != 0) {
-            fail_msg("%s: rows %zu n %zu k %zu: other bits in calls of %zu rows",
-                     gemm_engine_name(engine->engine), rows, n, k, cuts[i]);
+        memcpy(again, p.before, floats * sizeof *y);
+        multiply(gemm, again, &p, cuts[i], epilogue);
+        if (memcmp(y, again, floats * sizeof *y) != 0) {
+            fail_msg("%s: format %d rows %zu n %zu k %zu: other bits in calls of %zu rows",
+                     gemm_engine_name(engine->engine), (int)format, rows, n, k, cuts[i]);
         }
     }
     gemm_close(&gemm);
-    free(w);
-    free(bias);
-    free(x);
+    free_problem(&p);
     free(y);
     free(again);
-    free(before);
 }
 
 static void check_engine(vdt_cpu level, enum gemm_backend backend) {
-    static const size_t shapes[][2] = {{1, 1},     {2, 192},   {3, 5},     {17, 33},
-                                       {24, 24},   {64, 64},   {65, 129},  {100, 70},
-                                       {192, 576}, {400, 768}, {96, 1100}, {1000, 48}};
+    static const size_t shapes[][2] = {{1, 1},     {2, 192},    {3, 5},    {17, 33},
+                                       {24, 24},   {64, 64},    {65, 129}, {100, 70},
+                                       {192, 576}, {200, 1700}, {1000, 48}};
     struct engine engine;
     struct random random = {7};
     open_engine(&engine, level, backend);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        check_shape(&engine, &random, 1, shapes[i][0], shapes[i][1], 0, false);
-        check_shape(&engine, &random, 130, shapes[i][0], shapes[i][1], 0, i % 2);
-        check_shape(&engine, &random, 37, shapes[i][0], shapes[i][1], 3, true);
+    for (int format = 0; format < FORMATS; format++) {
+        if (!engine.kernels.has_format[format]) continue;
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            check_problem(&engine, &random, (enum format)format, 1, shapes[i][0], shapes[i][1],
+                          false);
+            check_problem(&engine, &random, (enum format)format, 100, shapes[i][0], shapes[i][1],
+                          i % 2);
+            check_problem(&engine, &random, (enum format)format, 37, shapes[i][0], shapes[i][1],
+                          true);
+        }
     }
     gemm_engine_close(&engine.engine);
 }
@@ -131,41 +189,47 @@ static void onednn(void **state) {
     check_engine(cpu_detect(), GEMM_ONEDNN);
 }
 
-static void activation_follows(void **state) {
+// The sums leave with their activation, in f32 or bf16.
+static void epilogues_follow(void **state) {
     (void)state;
-    enum { N = 70, K = 40, ROWS = 20 };
     struct engine engine;
     struct random random = {9};
+    struct problem p = {.format = FORMAT_F32, .rows = 20, .n = 70, .k = 40, .y_stride = 70};
     vdt_error error = {0};
     struct gemm *gemm;
-    float *w = make_floats(N * K), *x = make_floats(ROWS * K), *plain = make_floats(ROWS * N),
-          *y = make_floats(ROWS * N);
     open_engine(&engine, cpu_detect(), GEMM_TILES);
-    random_floats(&random, w, N * K, -1.0f, 1.0f);
-    random_floats(&random, x, ROWS * K, -1.0f, 1.0f);
-    assert_int_equal(gemm_open(&gemm, engine.engine, w, NULL, N, K, &error), VDT_OK);
-    multiply(gemm, plain, N, x, K, ROWS, ROWS,
-             (struct gemm_epilogue){.activation = ACTIVATION_NONE});
+    make_problem(&p, &random, &engine.kernels);
+    float *plain = make_floats(p.rows * p.n), *y = make_floats(p.rows * p.n);
+    assert_int_equal(gemm_open_whole(&gemm, engine.engine, FORMAT_F32, p.w, NULL, p.n, p.k, &error),
+                     VDT_OK);
+    multiply(gemm, plain, &p, GEMM_MAX_ROWS, &GEMM_PLAIN);
     for (int activation = 0; activation < ACTIVATIONS; activation++) {
-        multiply(gemm, y, N, x, K, ROWS, ROWS,
-                 (struct gemm_epilogue){.activation = (enum activation)activation});
-        for (size_t i = 0; i < ROWS; i++) {
-            float row[N];
-            memcpy(row, plain + i * N, sizeof row);
-            engine.kernels.activation_f32[activation](row, N);
-            assert_memory_equal(row, y + i * N, sizeof row);
+        for (int format = FORMAT_F32; format <= FORMAT_BF16; format++) {
+            const struct gemm_epilogue epilogue = {.activation = (enum activation)activation,
+                                                   .format = (enum format)format};
+            multiply(gemm, y, &p, GEMM_MAX_ROWS, &epilogue);
+            for (size_t i = 0; i < p.rows; i++) {
+                float row[70];
+                uint16_t rounded[70];
+                memcpy(row, plain + i * p.n, sizeof row);
+                engine.kernels.activation_f32[activation](row, p.n);
+                for (size_t j = 0; j < p.n; j++) rounded[j] = bf16_from_f32(row[j]);
+                if (format == FORMAT_F32)
+                    assert_memory_equal(row, y + i * p.n, sizeof row);
+                else
+                    assert_memory_equal(rounded, y + i * p.n, sizeof rounded);
+            }
         }
     }
     gemm_close(&gemm);
     gemm_engine_close(&engine.engine);
-    free(w);
-    free(x);
+    free_problem(&p);
     free(plain);
     free(y);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tiles), cmocka_unit_test(onednn),
-                                       cmocka_unit_test(activation_follows)};
+                                       cmocka_unit_test(epilogues_follow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
