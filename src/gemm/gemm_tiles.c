@@ -89,19 +89,51 @@ static size_t tiles_scratch_bytes(const struct gemm *gemm) {
     return GEMM_MAX_ROWS * gemm->engine->kernels->panel * sizeof(float);
 }
 
-// The rows' sums over one panel, `width` columns, into c (rows, panel).
-static void panel_sums(const struct gemm *gemm, float *c, const void *const *x, size_t rows,
-                       const unsigned char *panel, size_t width) {
+// What one panel of a call adds to y.
+struct panel {
+    const struct gemm *gemm;
+    const unsigned char *lanes; // of W
+    size_t width;               // columns
+    float *sums;                // (rows, kernels->panel)
+    unsigned char *y;
+    size_t y_bytes, width_bytes;
+    struct finish finish;
+};
+
+// Lanes [lane, lane + lanes) of one tile's rows into its sums.
+static void add_block(const struct panel *panel, const void *const *x, size_t first, size_t rows,
+                      size_t lane, size_t lanes, bool last) {
+    const struct gemm *gemm = panel->gemm;
+    const struct kernels *kernels = gemm->engine->kernels;
+    const struct upcoming y = {panel->y + first * panel->y_bytes, panel->y_bytes,
+                               panel->width_bytes};
+    const void *x_block[GEMM_MAX_ROWS];
+    for (size_t i = 0; i < rows; i++)
+        x_block[i] = (const unsigned char *)x[first + i] + lane * LANE_BYTES;
+    kernels->product[gemm->format](panel->sums + first * kernels->panel, kernels->panel, x_block,
+                                   rows, panel->lanes + lane * kernels->panel * LANE_BYTES,
+                                   panel_bytes(gemm), panel->width, lanes, lane > 0,
+                                   last ? &y : NULL);
+}
+
+// A tile is finished as soon as its last block is done, so that its stores drain under the next tile's
+// products instead of all at once behind the panel.
+static void run_panel(const struct panel *panel, const void *const *x, size_t rows) {
+    const struct gemm *gemm = panel->gemm;
     const struct kernels *kernels = gemm->engine->kernels;
     // int8 sums start from an offset behind the row's last lane, so its lanes are not cut.
     const size_t block = gemm->format == FORMAT_I8 ? gemm->lanes : BLOCK_LANES;
     for (size_t lane = 0; lane < gemm->lanes; lane += block) {
-        const void *x_block[GEMM_MAX_ROWS];
-        for (size_t i = 0; i < rows; i++)
-            x_block[i] = (const unsigned char *)x[i] + lane * LANE_BYTES;
-        kernels->product[gemm->format](
-            c, kernels->panel, x_block, rows, panel + lane * kernels->panel * LANE_BYTES,
-            panel_bytes(gemm), width, min_size(block, gemm->lanes - lane), lane > 0);
+        const size_t lanes = min_size(block, gemm->lanes - lane);
+        for (size_t first = 0; first < rows; first += kernels->tile_rows) {
+            const size_t some = min_size(kernels->tile_rows, rows - first);
+            const bool last = lane + lanes == gemm->lanes;
+            add_block(panel, x, first, some, lane, lanes, last);
+            if (!last) continue;
+            kernels->finish(panel->y + first * panel->y_bytes, panel->y_bytes,
+                            panel->sums + first * kernels->panel, kernels->panel, some,
+                            panel->width, &panel->finish);
+        }
     }
 }
 
@@ -109,20 +141,26 @@ static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const vo
                       size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
                       void *scratch) {
     (void)thread;
-    const struct kernels *kernels = gemm->engine->kernels;
-    const size_t panel = kernels->panel;
-    const unsigned char *panels = ((const struct tiles *)gemm)->panels;
+    const size_t columns = gemm->engine->kernels->panel;
     const size_t element = epilogue->format == FORMAT_BF16 ? 2 : sizeof(float);
-    struct finish finish = {.activation = epilogue->activation,
-                            .accumulate = epilogue->accumulate,
-                            .format = epilogue->format};
-    for (size_t first = 0; first < gemm->n; first += panel, panels += panel_bytes(gemm)) {
-        const size_t width = min_size(panel, gemm->n - first);
-        panel_sums(gemm, scratch, x, rows, panels, width);
-        finish.scale = gemm->scale ? gemm->scale + first : NULL;
-        finish.bias = gemm->bias + first;
-        kernels->finish((unsigned char *)y + first * element, y_bytes, scratch, panel, rows, width,
-                        &finish);
+    struct panel panel = {.gemm = gemm,
+                          .lanes = ((const struct tiles *)gemm)->panels,
+                          .sums = scratch,
+                          .y = y,
+                          .y_bytes = y_bytes};
+    panel.finish = (struct finish){.scale = gemm->scale,
+                                   .bias = gemm->bias,
+                                   .activation = epilogue->activation,
+                                   .accumulate = epilogue->accumulate,
+                                   .format = epilogue->format};
+    for (size_t first = 0; first < gemm->n; first += columns) {
+        panel.width = min_size(columns, gemm->n - first);
+        panel.width_bytes = panel.width * element;
+        run_panel(&panel, x, rows);
+        panel.lanes += panel_bytes(gemm);
+        panel.y += columns * element;
+        panel.finish.bias += columns;
+        if (panel.finish.scale) panel.finish.scale += columns;
     }
     return VDT_OK;
 }

@@ -61,6 +61,13 @@ struct finish {
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
 };
 
+// Memory that will be written when a product is done, a row for each of its rows: fetched shortly before
+// the end, not at the beginning, since the operands would push it out of the nearest cache again.
+struct upcoming {
+    const unsigned char *rows; // row i at rows + i * bytes
+    size_t bytes, width;       // width: bytes of a row
+};
+
 // A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so
 // far and the sum of exp(logit - max). Starts as {-INFINITY, 0}.
 struct softmax_state {
@@ -87,6 +94,9 @@ struct kernels {
     //     memory    [lanes][panel]  [lanes][panel]  [lanes][panel: .. 0 0]
     size_t panel;
 
+    // Rows that a product takes at a time: the most efficient number is a multiple of it.
+    size_t tile_rows;
+
     // An encoded row of n numbers. bf16: rounded to nearest even. int8: scale = max |x| / 127, q_i =
     // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0).
     void (*encode[FORMATS])(void *row, const float *x, size_t n);
@@ -106,9 +116,10 @@ struct kernels {
     // BF16: the same over pairs; subnormal products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
     // I8: B holds q + 128 as unsigned bytes; C = scale of the row * sum a q, the sum exact, the result
     //     rounded twice. `accumulate` is false.
+    // `upcoming` may be NULL; it changes no result.
     void (*product[FORMATS])(float *c, size_t c_stride, const void *const *a, size_t rows,
                              const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                             bool accumulate);
+                             bool accumulate, const struct upcoming *upcoming);
 
     // y (rows, n) <- f(c * scale + bias), or y += c * scale + bias; row i of y starts at y + i *
     // y_bytes, row i of c at c + i * c_stride. Within 2 u of the sum's size and the activation's bound

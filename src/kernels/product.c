@@ -110,24 +110,28 @@ static void product(float *c, size_t c_stride, const void *const *a, size_t rows
 
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                        bool accumulate) {
+                        bool accumulate, const struct upcoming *upcoming) {
+    (void)upcoming;
     product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_f32);
 }
 
 static void product_bf16(float *c, size_t c_stride, const void *const *a, size_t rows,
                          const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                         bool accumulate) {
+                         bool accumulate, const struct upcoming *upcoming) {
+    (void)upcoming;
     product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_bf16);
 }
 
 static void product_i8(float *c, size_t c_stride, const void *const *a, size_t rows,
                        const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                       bool accumulate) {
+                       bool accumulate, const struct upcoming *upcoming) {
+    (void)upcoming;
     product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_i8);
 }
 
 void product_init_c(struct kernels *table) {
     table->panel = PANEL;
+    table->tile_rows = 1;
     table->has_format[FORMAT_F32] = true;
     table->has_format[FORMAT_BF16] = table->has_format[FORMAT_I8] = false;
     table->pack_rows = pack_rows;

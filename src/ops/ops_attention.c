@@ -111,7 +111,7 @@ static void attend_block(const struct attention *run, struct tile *tile, size_t 
     const size_t d = run->shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
     kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
                              keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES, some,
-                             lanes, false);
+                             lanes, false, NULL);
     for (size_t i = 0; i < rows; i++) {
         float *scores = tile->scores + i * BLOCK;
         void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
@@ -120,9 +120,10 @@ static void attend_block(const struct attention *run, struct tile *tile, size_t 
         if (first > 0 && c != 1.0f) scale_row(tile->o + i * d, d, c);
         tile->p_rows[i] = weights;
     }
-    kernels->product[format](
-        tile->o, d, tile->p_rows, rows, values + format_lanes(format, first) * panel * LANE_BYTES,
-        format_lanes(format, n) * panel * LANE_BYTES, d, format_lanes(format, some), first > 0);
+    kernels->product[format](tile->o, d, tile->p_rows, rows,
+                             values + format_lanes(format, first) * panel * LANE_BYTES,
+                             format_lanes(format, n) * panel * LANE_BYTES, d,
+                             format_lanes(format, some), first > 0, NULL);
 }
 
 static size_t tiles_of(const struct attention_shape *shape, size_t sequence) {

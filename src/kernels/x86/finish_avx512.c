@@ -84,43 +84,71 @@ static void silu(float *x, size_t n) {
 
 /* ---- finish -------------------------------------------------------------------------------- */
 
-// Sixteen sums with scale, bias and activation; `there` says which exist.
-INLINED __m512 value(const float *c, size_t i, __mmask16 there, const struct finish *f,
-                     const enum activation activation) {
-    __m512 x = _mm512_maskz_loadu_ps(there, c + i);
-    if (f->scale) x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(there, f->scale + i));
-    return activate(_mm512_add_ps(x, _mm512_maskz_loadu_ps(there, f->bias + i)), activation);
+// Sixteen values, whole or the first of them.
+INLINED __m512 load(const float *x, bool whole, __mmask16 part) {
+    return whole ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(part, x);
+}
+
+INLINED void finish_vector(void *y, size_t i, const float *c, bool whole, __mmask16 part,
+                           const struct finish *f, const enum format format,
+                           const enum activation activation) {
+    const __m512 scale = f->scale ? load(f->scale + i, whole, part) : _mm512_set1_ps(1.0f);
+    __m512 x = _mm512_fmadd_ps(load(c + i, whole, part), scale, load(f->bias + i, whole, part));
+    x = activate(x, activation);
+    if (format == FORMAT_BF16) {
+        uint16_t *to = (uint16_t *)y + i;
+        if (whole)
+            _mm256_storeu_si256((__m256i *)(void *)to, bf16_avx512(x));
+        else
+            _mm256_mask_storeu_epi16(to, part, bf16_avx512(x));
+    } else {
+        float *to = (float *)y + i;
+        if (f->accumulate) x = _mm512_add_ps(load(to, whole, part), x);
+        if (whole)
+            _mm512_storeu_ps(to, x);
+        else
+            _mm512_mask_storeu_ps(to, part, x);
+    }
 }
 
 INLINED void finish_rows(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows,
-                         size_t n, const struct finish *f, const enum activation activation) {
-    for (size_t row = 0; row < rows; row++, c += c_stride, y = (unsigned char *)y + y_bytes) {
-        for (size_t i = 0; i < n; i += 16) {
-            const __mmask16 there = first_avx512(n - i);
-            __m512 x = value(c, i, there, f, activation);
-            if (f->format == FORMAT_BF16) {
-                _mm256_mask_storeu_epi16((uint16_t *)y + i, there, bf16_avx512(x));
-            } else {
-                if (f->accumulate)
-                    x = _mm512_add_ps(_mm512_maskz_loadu_ps(there, (float *)y + i), x);
-                _mm512_mask_storeu_ps((float *)y + i, there, x);
-            }
-        }
+                         size_t n, const struct finish *f, const enum format format,
+                         const enum activation activation) {
+    const size_t whole = n / 16 * 16;
+    for (; rows > 0; rows--, c += c_stride, y = (unsigned char *)y + y_bytes) {
+        for (size_t i = 0; i < whole; i += 16)
+            finish_vector(y, i, c, true, 0xffff, f, format, activation);
+        if (whole < n)
+            finish_vector(y, whole, c, false, first_avx512(n - whole), f, format, activation);
     }
+}
+
+INLINED void finish_activated(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows,
+                              size_t n, const struct finish *f, const enum activation activation) {
+    if (f->format == FORMAT_BF16)
+        finish_rows(y, y_bytes, c, c_stride, rows, n, f, FORMAT_BF16, activation);
+    else
+        finish_rows(y, y_bytes, c, c_stride, rows, n, f, FORMAT_F32, activation);
 }
 
 static void finish(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,
                    const struct finish *f) {
     switch (f->activation) {
-    case ACTIVATION_GELU: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU); break;
+    case ACTIVATION_GELU:
+        finish_activated(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU);
+        break;
     case ACTIVATION_GELU_TANH:
-        finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_TANH);
+        finish_activated(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_TANH);
         break;
     case ACTIVATION_GELU_QUICK:
-        finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_QUICK);
+        finish_activated(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_GELU_QUICK);
         break;
-    case ACTIVATION_SILU: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_SILU); break;
-    case ACTIVATION_NONE: finish_rows(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_NONE); break;
+    case ACTIVATION_SILU:
+        finish_activated(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_SILU);
+        break;
+    case ACTIVATION_NONE:
+        finish_activated(y, y_bytes, c, c_stride, rows, n, f, ACTIVATION_NONE);
+        break;
     }
 }
 

@@ -85,7 +85,8 @@ static void panel_product(float *c, size_t c_stride, const void *const *a, size_
 
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                        bool accumulate) {
+                        bool accumulate, const struct upcoming *upcoming) {
+    (void)upcoming;
     const unsigned char *b = panels;
     for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
@@ -98,6 +99,7 @@ static void product_f32(float *c, size_t c_stride, const void *const *a, size_t 
 // Panels are as wide as plain C's, so that its products of the other formats still fit.
 void product_init_avx2(struct kernels *table) {
     table->panel = PANEL;
+    table->tile_rows = ROWS;
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->product[FORMAT_F32] = product_f32;

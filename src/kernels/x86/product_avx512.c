@@ -96,14 +96,16 @@ static void pack_columns_bf16(void *panels, const void *v, size_t v_stride, size
 
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                        bool accumulate) {
-    product_avx512(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, FORMAT_F32);
+                        bool accumulate, const struct upcoming *upcoming) {
+    product_avx512(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming,
+                   FORMAT_F32);
 }
 
 // The other formats' plain C is for panels of another width: without their instructions they are not
 // offered at this level.
 void product_init_avx512(struct kernels *table) {
     table->panel = PANEL;
+    table->tile_rows = ROWS;
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->pack_columns[FORMAT_BF16] = pack_columns_bf16;

@@ -25,30 +25,49 @@ INLINED __m512i dot(__m512i sum, __m512i b, __m512i a, const enum format format)
     return sum;
 }
 
-// What a row's sums start from: C, zeros, or the row's own offset.
-INLINED __m512i first_sum(const float *c, __mmask16 columns, const int32_t *a, size_t lanes,
-                          bool accumulate, const enum format format) {
-    if (format == FORMAT_I8) return _mm512_set1_epi32(a[lanes]);
-    return _mm512_castps_si512(_mm512_maskz_loadu_ps(accumulate ? columns : 0, c));
+// Vector v of a row of C, whole or (its last one, where columns end) in part. Whole vectors are stored
+// without a mask: a masked store cannot be read back before it has left for the cache.
+INLINED __m512 load_sum(const float *c, bool whole, __mmask16 part) {
+    return whole ? _mm512_loadu_ps(c) : _mm512_maskz_loadu_ps(part, c);
 }
 
-INLINED void store_sum(float *c, __mmask16 columns, __m512i sum, const int32_t *a, size_t lanes,
-                       const enum format format) {
-    __m512 value = _mm512_castsi512_ps(sum);
-    if (format == FORMAT_I8) {
-        float scale;
-        memcpy(&scale, a + lanes + 1, sizeof scale);
-        value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));
-    }
-    _mm512_mask_storeu_ps(c, columns, value);
+INLINED void store_sum(float *c, bool whole, __mmask16 part, __m512 value) {
+    if (whole)
+        _mm512_storeu_ps(c, value);
+    else
+        _mm512_mask_storeu_ps(c, part, value);
+}
+
+// What a row's sums start from: C, zeros, or the row's own offset.
+INLINED __m512i first_sum(const float *c, bool whole, __mmask16 part, const int32_t *a,
+                          size_t lanes, bool accumulate, const enum format format) {
+    if (format == FORMAT_I8) return _mm512_set1_epi32(a[lanes]);
+    return accumulate ? _mm512_castps_si512(load_sum(c, whole, part)) : _mm512_setzero_si512();
+}
+
+INLINED __m512 last_sum(__m512i sum, const int32_t *a, size_t lanes, const enum format format) {
+    if (format != FORMAT_I8) return _mm512_castsi512_ps(sum);
+    float scale;
+    memcpy(&scale, a + lanes + 1, sizeof scale);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));
+}
+
+// Lanes that are still to come when the memory to be written is fetched: their panel fits the nearest
+// cache beside it.
+enum { LAST_LANES = 48 };
+
+INLINED void fetch(const struct upcoming *upcoming, size_t row) {
+    const unsigned char *at = upcoming->rows + row * upcoming->bytes;
+    for (size_t i = 0; i < upcoming->width; i += 64) _mm_prefetch(at + i, _MM_HINT_T0);
 }
 
 // rows x (16 vectors) of C, of which n columns exist. `rows`, `vectors` and `format` are constants where
 // this is inlined, so that the sums stay in registers.
 INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigned char *b,
-                  size_t lanes, size_t n, bool accumulate, const int rows, const int vectors,
-                  const enum format format) {
-    const __mmask16 last = first_avx512(n - 16 * (size_t)(vectors - 1));
+                  size_t lanes, size_t n, bool accumulate, const struct upcoming *upcoming,
+                  size_t row0, const int rows, const int vectors, const enum format format) {
+    const bool all = n == 16 * (size_t)vectors;
+    const __mmask16 part = first_avx512(n - 16 * (size_t)(vectors - 1));
     const int32_t *x[ROWS];
     __m512i sums[ROWS][VECTORS];
 #pragma GCC unroll 6
@@ -56,30 +75,36 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
         x[row] = a[row];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            const __mmask16 columns = v + 1 < vectors ? (__mmask16)0xffff : last;
-            sums[row][v] = first_sum(c + (size_t)row * c_stride + 16 * v, columns, x[row], lanes,
-                                     accumulate, format);
+            const float *from = c + (size_t)row * c_stride + 16 * v;
+            sums[row][v] =
+                first_sum(from, all || v + 1 < vectors, part, x[row], lanes, accumulate, format);
         }
     }
-    for (size_t i = 0; i < lanes; i++, b += PANEL * LANE_BYTES) {
-        __m512i values[VECTORS];
+    const size_t early = lanes > LAST_LANES ? lanes - LAST_LANES : 0;
+    for (size_t i = 0, end = early; i < lanes; end = lanes) {
+        for (; i < end; i++, b += PANEL * LANE_BYTES) {
+            __m512i values[VECTORS];
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) values[v] = _mm512_loadu_si512(b + 64 * v);
+            for (int v = 0; v < vectors; v++) values[v] = _mm512_loadu_si512(b + 64 * v);
 #pragma GCC unroll 6
-        for (int row = 0; row < rows; row++) {
-            const __m512i factor = _mm512_set1_epi32(x[row][i]);
+            for (int row = 0; row < rows; row++) {
+                const __m512i factor = _mm512_set1_epi32(x[row][i]);
 #pragma GCC unroll 4
-            for (int v = 0; v < vectors; v++)
-                sums[row][v] = dot(sums[row][v], values[v], factor, format);
+                for (int v = 0; v < vectors; v++)
+                    sums[row][v] = dot(sums[row][v], values[v], factor, format);
+            }
+        }
+        if (upcoming && end == early) {
+            for (int row = 0; row < rows; row++) fetch(upcoming, row0 + (size_t)row);
         }
     }
 #pragma GCC unroll 6
     for (int row = 0; row < rows; row++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            const __mmask16 columns = v + 1 < vectors ? (__mmask16)0xffff : last;
-            store_sum(c + (size_t)row * c_stride + 16 * v, columns, sums[row][v], x[row], lanes,
-                      format);
+            float *to = c + (size_t)row * c_stride + 16 * v;
+            store_sum(to, all || v + 1 < vectors, part,
+                      last_sum(sums[row][v], x[row], lanes, format));
         }
     }
 }
@@ -87,31 +112,45 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
 // All rows over one panel of which `vectors` vectors hold columns.
 INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
                            const unsigned char *b, size_t lanes, size_t n, bool accumulate,
-                           const int vectors, const enum format format) {
-    for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
-        tile(c, c_stride, a, b, lanes, n, accumulate, ROWS, vectors, format);
+                           const struct upcoming *upcoming, const int vectors,
+                           const enum format format) {
+    size_t row = 0;
+    for (; row + ROWS <= rows; row += ROWS) {
+        tile(c + row * c_stride, c_stride, a + row, b, lanes, n, accumulate, upcoming, row, ROWS,
+             vectors, format);
     }
-    switch (rows) {
-    case 5: tile(c, c_stride, a, b, lanes, n, accumulate, 5, vectors, format); break;
-    case 4: tile(c, c_stride, a, b, lanes, n, accumulate, 4, vectors, format); break;
-    case 3: tile(c, c_stride, a, b, lanes, n, accumulate, 3, vectors, format); break;
-    case 2: tile(c, c_stride, a, b, lanes, n, accumulate, 2, vectors, format); break;
-    case 1: tile(c, c_stride, a, b, lanes, n, accumulate, 1, vectors, format); break;
+    c += row * c_stride;
+    a += row;
+    switch (rows - row) {
+    case 5: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 5, vectors, format); break;
+    case 4: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 4, vectors, format); break;
+    case 3: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 3, vectors, format); break;
+    case 2: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 2, vectors, format); break;
+    case 1: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 1, vectors, format); break;
     default: break;
     }
 }
 
 INLINED void product_avx512(float *c, size_t c_stride, const void *const *a, size_t rows,
                             const void *panels, size_t panel_bytes, size_t n, size_t lanes,
-                            bool accumulate, const enum format format) {
+                            bool accumulate, const struct upcoming *upcoming,
+                            const enum format format) {
     const unsigned char *b = panels;
     for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
         switch ((width + 15) / 16) {
-        case 1: panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, 1, format); break;
-        case 2: panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, 2, format); break;
-        case 3: panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, 3, format); break;
-        default: panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, 4, format); break;
+        case 1:
+            panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, 1, format);
+            break;
+        case 2:
+            panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, 2, format);
+            break;
+        case 3:
+            panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, 3, format);
+            break;
+        default:
+            panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, 4, format);
+            break;
         }
         n -= width;
     }
