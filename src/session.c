@@ -146,13 +146,35 @@ static int check_run(const struct vdt_session *session, const vdt_clip *clips, s
     return VDT_OK;
 }
 
+// Weights so large that a sum overflows are found here and nowhere else.
+static int check_finite(const vdt_session *session, const char *what, const float *rows,
+                        size_t stride, size_t n, size_t n_clips, vdt_error *error) {
+    for (size_t i = 0; i < n_clips; i++) {
+        if (!tensor_is_finite(rows + i * stride, n)) {
+            return status_fail(error, VDT_ERROR_NUMERIC,
+                               "%s: clip %zu: its %s hold NaN or infinity", session->model->name, i,
+                               what);
+        }
+    }
+    return VDT_OK;
+}
+
 vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
                            const vdt_output *output, vdt_stats *stats, vdt_error *error) {
-    const int status = check_run(session, clips, n_clips, output, error);
+    int status = check_run(session, clips, n_clips, output, error);
     if (status) return status;
-    const size_t logits = output->logits_stride ? output->logits_stride : session->shape.logits;
-    const size_t features =
-        output->features_stride ? output->features_stride : session->shape.features;
-    return encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
-                           output->features, features, stats, error);
+    const vdt_session_shape_info *shape = &session->shape;
+    const size_t logits = output->logits_stride ? output->logits_stride : shape->logits;
+    const size_t features = output->features_stride ? output->features_stride : shape->features;
+    status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
+                             output->features, features, stats, error);
+    if (!status && output->logits) {
+        status =
+            check_finite(session, "logits", output->logits, logits, shape->logits, n_clips, error);
+    }
+    if (!status && output->features) {
+        status = check_finite(session, "features", output->features, features, shape->features,
+                              n_clips, error);
+    }
+    return status;
 }

@@ -170,8 +170,7 @@ static int write_result(void *user, const struct result *r, struct output *outpu
     else
         print_text(c, r, output->file);
     if (fflush(output->file) == 0 && !ferror(output->file)) return 0;
-    fprintf(stderr, "vidette: %s: cannot be written\n", output->path ? output->path : "stdout");
-    return -1;
+    return output_complain(output);
 }
 
 int classify_run(const struct settings *settings) {

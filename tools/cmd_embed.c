@@ -23,8 +23,7 @@ static bool has_suffix(const char *text, const char *suffix) {
 
 static int write_floats(struct output *output, const float *values, size_t n) {
     if (fwrite(values, sizeof *values, n, output->file) == n) return 0;
-    fprintf(stderr, "vidette: %s: cannot be written\n", output->path);
-    return -1;
+    return output_complain(output);
 }
 
 // The array's header, at the beginning of the file; rows may not be known yet.
@@ -42,8 +41,7 @@ static int write_header(const struct embed *e, struct output *output, size_t row
         fseeko(output->file, 0, SEEK_END) == 0) {
         return 0;
     }
-    fprintf(stderr, "vidette: %s: cannot be written\n", output->path);
-    return -1;
+    return output_complain(output);
 }
 
 static int begin(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
@@ -79,8 +77,7 @@ static int write_result(void *user, const struct result *r, struct output *outpu
     json_close(&json, '}');
     json_end_line(&json);
     if (!ferror(output->file)) return 0;
-    fprintf(stderr, "vidette: %s: cannot be written\n", output->path);
-    return -1;
+    return output_complain(output);
 }
 
 static int write_failure(void *user, const char *input, struct output *output) {

@@ -11,6 +11,10 @@ static int complain(const char *path, const char *what) {
     return -1;
 }
 
+int output_complain(const struct output *output) {
+    return complain(output->path ? output->path : "stdout", "cannot be written");
+}
+
 static char *join(const char *a, const char *b) {
     const size_t n = strlen(a), m = strlen(b);
     char *text = malloc(n + m + 1);
@@ -72,9 +76,7 @@ int output_open(struct output *output, const char *path, bool resume, uint64_t i
 }
 
 int output_commit(struct output *output, size_t inputs_done, bool failed) {
-    if (fflush(output->file) != 0 || ferror(output->file)) {
-        return complain(output->path ? output->path : "stdout", "cannot be written");
-    }
+    if (fflush(output->file) != 0 || ferror(output->file)) return output_complain(output);
     output->inputs_done = inputs_done;
     output->failed = failed;
     if (!output->path || !output->resume || output->direct) return 0;
@@ -93,7 +95,7 @@ static int finish(struct output *output) {
     written = fclose(output->file) == 0 && written;
     output->file = NULL;
     if (written && !output->direct) written = rename(output->part, output->path) == 0;
-    if (!written) return complain(output->path, "cannot be written");
+    if (!written) return output_complain(output);
     if (!output->direct) unlink(output->note);
     return 0;
 }

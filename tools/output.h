@@ -28,6 +28,9 @@ struct output {
 int output_open(struct output *output, const char *path, bool resume, uint64_t identity,
                 size_t n_inputs);
 
+// Says, with errno's reason, that the output cannot be written. Returns -1.
+int output_complain(const struct output *output);
+
 // All results of `inputs_done` inputs are written; `failed` says whether one of them did. Returns
 // 0, or -1 after a message (a full disk).
 int output_commit(struct output *output, size_t inputs_done, bool failed);

@@ -48,8 +48,9 @@ static int unknown_command(const char *word) {
 // A result that could not be written is a failure, whatever made it.
 static int flush_stdout(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    if (status != EXIT_DONE) return status; // said before
     fprintf(stderr, "vidette: stdout: cannot be written\n");
-    return status == EXIT_DONE ? EXIT_FAILED : status;
+    return EXIT_FAILED;
 }
 
 static int run_command(const struct command *command, int argc, char **argv) {

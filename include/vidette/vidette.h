@@ -5,25 +5,41 @@
  *
  *     int main(int argc, char **argv) {
  *         vdt_error error = {0};
- *         vdt_context *context = NULL; vdt_model *model = NULL;
- *         vdt_session *session = NULL; vdt_reader *reader = NULL;
- *         if (vdt_context_open(&context, NULL, &error) || vdt_model_open(&model, context, argv[1],
- * NULL, &error) || vdt_session_open(&session, model, NULL, &error) || vdt_reader_open(&reader,
- * session, (const char *const *)argv + 2, (size_t)argc - 2, NULL, &error)) return fprintf(stderr,
- * "%s\n", error.message), 1; size_t n = vdt_session_shape(session)->logits; float *logits =
- * calloc(n, sizeof *logits); for (vdt_item item; vdt_reader_next(reader, &item, &error) == VDT_OK;
- * vdt_reader_give(reader, &item)) if (!item.error.status && !vdt_session_run(session, &item.clip,
- * 1, &(vdt_output){.logits = logits}, NULL, &error)) puts(vdt_model_label(model, vdt_argmax(logits,
- * n))); vdt_reader_close(&reader); vdt_session_close(&session); vdt_model_close(&model);
- * vdt_context_close(&context);
+ *         vdt_context *context = NULL;
+ *         vdt_model *model = NULL;
+ *         vdt_session *session = NULL;
+ *         vdt_reader *reader = NULL;
+ *         if (argc < 3 ||
+ *             vdt_context_open(&context, NULL, &error) ||
+ *             vdt_model_open(&model, context, argv[1], NULL, &error) ||
+ *             vdt_session_open(&session, model, NULL, &error) ||
+ *             vdt_reader_open(&reader, session, (const char *const *)argv + 2, (size_t)argc - 2,
+ *                             NULL, &error)) {
+ *             return fprintf(stderr, "%s\n", error.message), 1;
+ *         }
+ *         size_t n = vdt_session_shape(session)->logits;
+ *         float *logits = calloc(n, sizeof *logits);
+ *         vdt_output output = {.logits = logits};
+ *         vdt_item item;
+ *         while (vdt_reader_next(reader, &item, &error) == VDT_OK) {
+ *             if (!item.error.status &&
+ *                 !vdt_session_run(session, &item.clip, 1, &output, NULL, &error))
+ *                 puts(vdt_model_label(model, vdt_argmax(logits, n)));
+ *             vdt_reader_give(reader, &item);
+ *         }
+ *         free(logits);
+ *         vdt_reader_close(&reader);
+ *         vdt_session_close(&session);
+ *         vdt_model_close(&model);
+ *         vdt_context_close(&context);
  *     }
  *
  * Objects, each made from the one before it and closed in the opposite order:
  *
- *     vdt_context    thread pool, allocator, callbacks. Shared by everything; safe from several
- * threads. vdt_model      weights of one directory, immutable once open. Shared by sessions on
- * several threads. vdt_session    all mutable state of one timeline. One thread at a time.
- *     vdt_reader     decodes files, cameras and URLs ahead of the session, on a thread of its own.
+ *     vdt_context  Thread pool, allocator, callbacks. Shared by everything; safe from several threads.
+ *     vdt_model    Weights of one directory, immutable once open. Shared by sessions on several threads.
+ *     vdt_session  All mutable state of one timeline. One thread at a time.
+ *     vdt_reader   Decodes files, cameras and URLs ahead of the session, on a thread of its own.
  *
  * Rules that hold everywhere. A function that can fail returns a vdt_status, 0 for success; `error`
  * may be NULL; on failure outputs are left as they were and nothing is left open. vdt_x_close(&x)

@@ -10,6 +10,9 @@
 
 /* ---- plan ---------------------------------------------------------------------------------- */
 
+// Counts and multiply-adds of so many fit their fields whatever the model.
+enum { MAX_TOKENS = 1 << 22 };
+
 static int plan_input(struct encoder *encoder, vdt_error *error) {
     const struct geometry *geometry = encoder->geometry;
     const struct encoder_options *options = &encoder->options;
@@ -38,8 +41,10 @@ static int plan_input(struct encoder *encoder, vdt_error *error) {
     if (!checked_multiply(&rows, encoder->grid.t, encoder->grid.h) ||
         !checked_multiply(&encoder->patches, rows, encoder->grid.w) ||
         !checked_add(&encoder->tokens, encoder->patches, encoder->prefix) ||
-        !checked_multiply(&rows, encoder->tokens, options->clips)) {
-        return status_fail(error, VDT_ERROR_ARGUMENT, "input size: too many tokens");
+        encoder->tokens > MAX_TOKENS || !checked_multiply(&rows, encoder->tokens, options->clips)) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "input size: %zu x %zu x %zu patches are more than %d tokens",
+                           encoder->grid.t, encoder->grid.h, encoder->grid.w, MAX_TOKENS);
     }
     return VDT_OK;
 }

@@ -339,7 +339,8 @@ static vdt_status open_model(vdt_model **out, vdt_context *context, const char *
     if (!status)
         status = is_arch ? open_arch(model, source, options, error)
                          : open_directory(model, source, error);
-    if (!status) status = fill_info(model, error);
+    if (!status && (status = fill_info(model, error)) != VDT_OK)
+        status = status_prefix(error, status, source);
     if (status) {
         vdt_model_close(&model);
     } else {

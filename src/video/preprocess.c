@@ -36,7 +36,7 @@ static struct crop make_crop(size_t have, size_t wanted, bool rounds, enum place
     return (struct crop){.from = from, .to = 0, .n = wanted};
 }
 
-// The processor of a view that is not the centre: the shorter side fits, the longer is cropped.
+// The processor of several views: the shorter side fits, the longer is cropped.
 static struct processor view_processor(const struct preprocess *preprocess) {
     struct processor processor = preprocess->processor;
     processor.resize = RESIZE_SHORTEST_EDGE;
@@ -48,7 +48,7 @@ static struct processor view_processor(const struct preprocess *preprocess) {
 int preprocess_frame(struct preprocess *preprocess, uint8_t *out, const struct frame *frame,
                      enum placement placement, vdt_error *error) {
     const struct processor processor =
-        placement == PLACE_CENTRE ? preprocess->processor : view_processor(preprocess);
+        placement == PLACE_PROCESSOR ? preprocess->processor : view_processor(preprocess);
     size_t height, width;
     processor_resized_size(&processor, frame->height, frame->width, &height, &width);
     enum { MAX_SIDE = 1 << 20 };

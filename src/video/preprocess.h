@@ -15,8 +15,9 @@ struct preprocess {
     size_t height, width; // of the result
 };
 
-// Where along the longer side a crop lies, for several views of a frame.
-enum placement { PLACE_CENTRE, PLACE_START, PLACE_END };
+// Where a crop lies: where the processor puts it or, for several views of a frame, along its longer
+// side.
+enum placement { PLACE_PROCESSOR, PLACE_START, PLACE_CENTRE, PLACE_END };
 
 // The processor as it is where it makes (height, width), else with its size set to them.
 void preprocess_init(struct preprocess *preprocess, struct memory *memory,
@@ -24,8 +25,8 @@ void preprocess_init(struct preprocess *preprocess, struct memory *memory,
                      size_t height, size_t width);
 
 // out (height, width, 3) <- frame. Crops larger than the frame are padded with zeros, the odd pixel
-// at the top and left. PLACE_START and PLACE_END resize the shorter side to the result's and crop
-// there.
+// at the top and left. The views are of one scale: the shorter side is resized to the result's
+// whatever the processor does.
 int preprocess_frame(struct preprocess *preprocess, uint8_t *out, const struct frame *frame,
                      enum placement placement, vdt_error *error);
 void preprocess_free(struct preprocess *preprocess);

@@ -182,7 +182,7 @@ static int fill_views(struct reading *reading, struct clip_slot *const *slots, s
         struct frame frame;
         int status = again ? VDT_OK : decode_frame(reading, &frame, true, indices[i]);
         for (size_t s = 0; !status && s < n_slots; s++) {
-            const enum placement placement = n_slots == 1 ? PLACE_CENTRE : placements[s];
+            const enum placement placement = n_slots == 1 ? PLACE_PROCESSOR : placements[s];
             if (again)
                 repeat_frame(reading, &slots[s]->memory, i, &slots[s]->memory, i - 1);
             else
@@ -288,7 +288,7 @@ static int share_frame(struct reading *reading, struct sliding *sliding,
         if (first) {
             repeat_frame(reading, &sliding->clips[i], at, first, first_at);
         } else {
-            const int status = put_frame(reading, &sliding->clips[i], at, frame, PLACE_CENTRE);
+            const int status = put_frame(reading, &sliding->clips[i], at, frame, PLACE_PROCESSOR);
             if (status) return status;
             first = &sliding->clips[i];
             first_at = at;
@@ -338,7 +338,7 @@ static int read_sliding(struct reading *reading, struct sliding *sliding) {
             if (i > sliding->filled[0])
                 repeat_frame(reading, &sliding->clips[0], i, &sliding->clips[0], i - 1);
             else
-                status = put_frame(reading, &sliding->clips[0], i, &last, PLACE_CENTRE);
+                status = put_frame(reading, &sliding->clips[0], i, &last, PLACE_PROCESSOR);
         }
         if (!status) status = finish_oldest(reading, sliding);
     }
