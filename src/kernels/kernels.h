@@ -136,6 +136,11 @@ struct kernels {
     float (*softmax[FORMATS])(void *p, const float *s, size_t n, float scale,
                               struct softmax_state *state);
 
+    // row_i = h[j / width] + w[j % width] with j = first + i, i < n: a function of a key's two positions as
+    // the sum of one of each. EXACT.
+    void (*outer_sum)(float *row, const float *h, const float *w, size_t width, size_t first,
+                      size_t n);
+
     // y_i = (x_i - mean) / sqrt(variance + eps) * weight_i + bias_i, mean and (biased) variance over
     // the n values of x. y may be x. |error| <= (n + 16) u max |x - mean| / sqrt(variance + eps) max
     // |weight| + u |y_i|, and far less in practice: sums run in at least 8 partial sums.

@@ -1,4 +1,4 @@
-// One block of a row of the online softmax, plain C.
+// One block of a row of the online softmax, and of logits that depend on two positions; plain C.
 #include "kernels/bf16.h"
 #include "kernels/exp.h"
 #include "kernels/kernels.h"
@@ -39,8 +39,14 @@ static float softmax_bf16(void *p, const float *s, size_t n, float scale,
     return correction;
 }
 
+static void outer_sum(float *row, const float *h, const float *w, size_t width, size_t first,
+                      size_t n) {
+    for (size_t i = 0; i < n; i++) row[i] = h[(first + i) / width] + w[(first + i) % width];
+}
+
 void softmax_init_c(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
     table->softmax[FORMAT_BF16] = softmax_bf16;
+    table->outer_sum = outer_sum;
     table->softmax[FORMAT_I8] = NULL; // attention runs in bf16 there
 }

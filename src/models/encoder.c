@@ -128,8 +128,8 @@ static size_t scratch_bytes(const struct encoder *encoder) {
         weights->classifier2, weights->projection,   weights->pool.kv, weights->pool.proj};
     size_t bytes =
         max_size(patch_embed_scratch_bytes(weights->patch), ops_mlp_scratch_bytes(&block->mlp));
-    bytes = max_size(bytes,
-                     ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads));
+    bytes = max_size(
+        bytes, ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads, NULL));
     if (weights->pool.kv) bytes = max_size(bytes, ops_mlp_scratch_bytes(&weights->pool.mlp));
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
         if (matrices[i]) bytes = max_size(bytes, ops_linear_scratch_bytes(matrices[i]));

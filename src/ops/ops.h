@@ -72,12 +72,24 @@ size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
 // rows of different sequences never meet. Head h reads columns [h d, (h + 1) d) of q, k and v and writes
 // those of y. q, k and v share a format, F32 or (d even) BF16, which is that of the products; sums,
 // softmax and scores are f32.
+//
+//     logit_ij = scale q_i . k_j  +  bias_j  +  q_i . h[y_j - y_i + height - 1]  +  q_i . w[x_j - x_i + width - 1]
+//
+// The last two are decomposed relative positions (Li et al. 2022, MViTv2, section 4.1; as in ViTDet), of
+// the unscaled q: the tokens of every sequence are then a grid (height, width), row by row.
+struct relative_positions {
+    const struct gemm *h, *w; // (2 height - 1, d), (2 width - 1, d), in the format of q
+    size_t height, width;
+};
+
 struct attention_shape {
     size_t n_sequences;
     const size_t *q_starts,
-        *k_starts;   // (n_sequences + 1), ascending from 0; no sequence without keys
-    size_t heads, d; // d <= ATTENTION_MAX_D
-    float scale;     // of the scores, d^-1/2
+        *k_starts;         // (n_sequences + 1), ascending from 0; no sequence without keys
+    size_t heads, d;       // d <= ATTENTION_MAX_D
+    float scale;           // of the scores, > 0: d^-1/2
+    const float *key_bias; // (keys), the same for every head; NULL: none
+    const struct relative_positions *relative; // NULL: none
 };
 
 enum { ATTENTION_MAX_D = 256 };
@@ -89,6 +101,6 @@ void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows 
 // Bytes of workspace for n_keys key rows in n_sequences sequences; false on overflow.
 bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                           size_t n_keys, size_t n_sequences, size_t heads, size_t d);
-size_t ops_attention_scratch_bytes(size_t d);
+size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative);
 
 #endif

@@ -6,8 +6,10 @@
 //     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: maximum and sum so far
 //            +--------+--------+--------+    O = c O + P V         c: exp(old m - new m)
 //
-// and at the end O / l. Scores of one tile and block live in the thread's scratch memory.
+// and at the end O / l. Scores of one tile and block live in the thread's scratch memory. Whatever is added
+// to the logits is what their product starts from, divided by the scale that follows.
 #include <math.h>
+#include <string.h>
 
 #include "core/checked.h"
 #include "ops/ops.h"
@@ -15,6 +17,7 @@
 enum { TILE = 48, BLOCK = 256 }; // query rows of a task; keys of a block, a multiple of every panel
 
 struct attention {
+    struct exec *exec;
     const struct kernels *kernels;
     const struct attention_shape *shape;
     enum format format; // of q, k, v and the products
@@ -85,54 +88,155 @@ static void pack_task(void *argument, size_t task, size_t thread, void *scratch)
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// A tile's memory in a thread's scratch.
+// A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
+// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1),
+// and what their products need.
 struct tile {
     const void *q_rows[TILE], *p_rows[TILE];
     struct softmax_state state[TILE];
     float scores[TILE * BLOCK];
     uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
-    float o[];                      // (TILE, d)
+    float *o, *h, *w;
+    unsigned char *products;
 };
 
-size_t ops_attention_scratch_bytes(size_t d) {
-    return sizeof(struct tile) + TILE * d * sizeof(float);
+// Floats of a table's products, whole cache lines.
+static size_t relative_floats(size_t positions) {
+    return ceil_div(TILE * (2 * positions - 1), 16) * 16;
+}
+
+static size_t tile_bytes(size_t d) {
+    return ceil_div(sizeof(struct tile), 64) * 64 + TILE * ceil_div(d, 16) * 64;
+}
+
+size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
+    if (!relative) return tile_bytes(d);
+    return tile_bytes(d) +
+           (relative_floats(relative->height) + relative_floats(relative->width)) * sizeof(float) +
+           max_size(gemm_scratch_bytes(relative->h), gemm_scratch_bytes(relative->w));
+}
+
+static void place_tile(struct tile *tile, const struct attention_shape *shape) {
+    tile->o = (float *)(void *)((unsigned char *)tile + ceil_div(sizeof *tile, 64) * 64);
+    if (!shape->relative) return;
+    tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
+    tile->w = tile->h + relative_floats(shape->relative->height);
+    tile->products = (unsigned char *)(tile->w + relative_floats(shape->relative->width));
 }
 
 static void scale_row(float *row, size_t n, float factor) {
     for (size_t i = 0; i < n; i++) row[i] *= factor;
 }
 
+// The tile's queries against one of the tables.
+static void relative_logits(const struct attention *run, float *y, const struct gemm *table,
+                            const struct tile *tile, size_t rows, size_t thread) {
+    const size_t n = gemm_n(table);
+    const int status = gemm_rows(table, y, n * sizeof(float), tile->q_rows, rows, &GEMM_PLAIN,
+                                 thread, tile->products);
+    if (status) atomic_store(&run->exec->status, status);
+    scale_row(y, rows * n, 1.0f / run->shape->scale);
+}
+
+// What the scores of query `query` of its sequence to keys [first, first + some) start from; bias is that
+// of the sequence's first key.
+static void start_row(const struct attention_shape *shape, float *scores, const struct tile *tile,
+                      const struct kernels *kernels, size_t row, size_t query, const float *bias,
+                      size_t first, size_t some) {
+    const struct relative_positions *relative = shape->relative;
+    if (relative) {
+        // Key (y, x) is at distance (y - y_i, x - x_i): from here on, y and x count the table's rows.
+        const size_t y = query / relative->width, x = query % relative->width;
+        const float *h = tile->h + row * (2 * relative->height - 1) + relative->height - 1 - y;
+        const float *w = tile->w + row * (2 * relative->width - 1) + relative->width - 1 - x;
+        kernels->outer_sum(scores, h, w, relative->width, first, some);
+    } else {
+        memset(scores, 0, some * sizeof *scores);
+    }
+    if (!bias) return;
+    const float factor = 1.0f / shape->scale;
+    for (size_t i = 0; i < some; i++) scores[i] += bias[first + i] * factor;
+}
+
+// A tile of a sequence's queries and a head's keys and values.
+struct pass {
+    size_t first, rows, thread; // queries [first, first + rows) of the sequence
+    const unsigned char *keys, *values;
+    size_t n;          // keys
+    const float *bias; // of the first key; may be NULL
+};
+
 // One block of `some` keys for the tile's rows: scores, weights, values.
-static void attend_block(const struct attention *run, struct tile *tile, size_t rows,
-                         const unsigned char *keys, const unsigned char *values, size_t n,
+static void attend_block(const struct attention *run, struct tile *tile, const struct pass *pass,
                          size_t first, size_t some) {
+    const struct attention_shape *shape = run->shape;
     const struct kernels *kernels = run->kernels;
     const enum format format = run->format;
-    const size_t d = run->shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
-    kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
-                             keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES, some,
-                             lanes, false, NULL);
-    for (size_t i = 0; i < rows; i++) {
+    const size_t d = shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
+    const bool started = shape->relative || pass->bias;
+    for (size_t i = 0; started && i < pass->rows; i++) {
+        start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->first + i, pass->bias,
+                  first, some);
+    }
+    kernels->product[format](tile->scores, BLOCK, tile->q_rows, pass->rows,
+                             pass->keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES,
+                             some, lanes, started, NULL);
+    for (size_t i = 0; i < pass->rows; i++) {
         float *scores = tile->scores + i * BLOCK;
         void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
         const float c =
-            kernels->softmax[format](weights, scores, some, run->shape->scale, &tile->state[i]);
+            kernels->softmax[format](weights, scores, some, shape->scale, &tile->state[i]);
         if (first > 0 && c != 1.0f) scale_row(tile->o + i * d, d, c);
         tile->p_rows[i] = weights;
     }
-    kernels->product[format](tile->o, d, tile->p_rows, rows,
-                             values + format_lanes(format, first) * panel * LANE_BYTES,
-                             format_lanes(format, n) * panel * LANE_BYTES, d,
+    kernels->product[format](tile->o, d, tile->p_rows, pass->rows,
+                             pass->values + format_lanes(format, first) * panel * LANE_BYTES,
+                             format_lanes(format, pass->n) * panel * LANE_BYTES, d,
                              format_lanes(format, some), first > 0, NULL);
 }
 
+static size_t queries_of(const struct attention_shape *shape, size_t sequence) {
+    return shape->q_starts[sequence + 1] - shape->q_starts[sequence];
+}
+
 static size_t tiles_of(const struct attention_shape *shape, size_t sequence) {
-    return ceil_div(shape->q_starts[sequence + 1] - shape->q_starts[sequence], TILE);
+    return ceil_div(queries_of(shape, sequence), TILE);
+}
+
+// Tiles of a sequence are alike, as far as the product's own tiles allow: no thin one at the end.
+static size_t tile_rows(const struct attention *run, size_t sequence) {
+    const size_t n = queries_of(run->shape, sequence), unit = run->kernels->tile_rows;
+    return min_size(ceil_div(ceil_div(n, ceil_div(n, TILE)), unit) * unit, TILE);
+}
+
+static void write_row(const struct attention *run, struct tile *tile, size_t i, size_t row,
+                      size_t head) {
+    const size_t d = run->shape->d, element = run->y.format == FORMAT_BF16 ? 2 : 4;
+    unsigned char *y = (unsigned char *)run->y.data + row * run->y.bytes + head * d * element;
+    scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
+    run->kernels->encode[run->y.format](y, tile->o + i * d, d);
+}
+
+static void run_tile(const struct attention *run, struct tile *tile, struct pass *pass,
+                     size_t sequence, size_t head) {
+    const struct attention_shape *shape = run->shape;
+    const size_t row = shape->q_starts[sequence] + pass->first;
+    place_tile(tile, shape);
+    for (size_t i = 0; i < pass->rows; i++) {
+        tile->q_rows[i] = row_at(run->q, row + i, head * shape->d);
+        tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
+    }
+    if (shape->relative) {
+        relative_logits(run, tile->h, shape->relative->h, tile, pass->rows, pass->thread);
+        relative_logits(run, tile->w, shape->relative->w, tile, pass->rows, pass->thread);
+    }
+    for (size_t key = 0; key < pass->n; key += BLOCK)
+        attend_block(run, tile, pass, key, min_size(BLOCK, pass->n - key));
+    for (size_t i = 0; i < pass->rows; i++) write_row(run, tile, i, row + i, head);
 }
 
 // Tasks go through sequences, then heads, then tiles, so that neighbours share a head's panels.
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
-    (void)thread;
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
     size_t sequence = 0;
@@ -140,32 +244,24 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
         task -= tiles_of(shape, sequence) * shape->heads;
         sequence++;
     }
-    const size_t d = shape->d, head = task / tiles_of(shape, sequence);
-    const size_t first = shape->q_starts[sequence] + task % tiles_of(shape, sequence) * TILE;
-    const size_t rows = min_size(TILE, shape->q_starts[sequence + 1] - first);
-    const size_t n = shape->k_starts[sequence + 1] - shape->k_starts[sequence];
-
-    struct tile *tile = scratch;
-    for (size_t i = 0; i < rows; i++) {
-        tile->q_rows[i] = row_at(run->q, first + i, head * d);
-        tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
-    }
-    const unsigned char *keys = head_panels(run, sequence, head),
-                        *values = keys + key_panel_bytes(run, n);
-    for (size_t key = 0; key < n; key += BLOCK) {
-        attend_block(run, tile, rows, keys, values, n, key, min_size(BLOCK, n - key));
-    }
-    for (size_t i = 0; i < rows; i++) {
-        scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
-        unsigned char *y = (unsigned char *)run->y.data + (first + i) * run->y.bytes;
-        run->kernels->encode[run->y.format](y + head * d * (run->y.format == FORMAT_BF16 ? 2 : 4),
-                                            tile->o + i * d, d);
-    }
+    const size_t head = task / tiles_of(shape, sequence), rows = tile_rows(run, sequence);
+    const size_t first = task % tiles_of(shape, sequence) * rows, n_q = queries_of(shape, sequence);
+    const size_t first_key = shape->k_starts[sequence];
+    if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
+    struct pass pass = {.first = first,
+                        .rows = min_size(rows, n_q - first),
+                        .thread = thread,
+                        .keys = head_panels(run, sequence, head),
+                        .n = shape->k_starts[sequence + 1] - first_key,
+                        .bias = shape->key_bias ? shape->key_bias + first_key : NULL};
+    pass.values = pass.keys + key_panel_bytes(run, pass.n);
+    run_tile(run, scratch, &pass, sequence, head);
 }
 
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
                    const struct attention_shape *shape, void *panels) {
-    struct attention run = {.kernels = exec->kernels,
+    struct attention run = {.exec = exec,
+                            .kernels = exec->kernels,
                             .shape = shape,
                             .format = q.format,
                             .y = y,
@@ -173,12 +269,14 @@ void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows 
                             .k = k,
                             .v = v,
                             .panels = panels};
+    const struct relative_positions *relative = shape->relative;
     size_t tiles = 0;
     for (size_t b = 0; b < shape->n_sequences; b++) {
-        const uint64_t n_q = shape->q_starts[b + 1] - shape->q_starts[b];
+        const uint64_t n_q = queries_of(shape, b);
         const uint64_t n_k = shape->k_starts[b + 1] - shape->k_starts[b];
+        const uint64_t positions = relative ? relative->height + relative->width : 0;
         tiles += tiles_of(shape, b);
-        exec->macs += 2 * n_q * n_k * shape->heads * shape->d;
+        exec->macs += (2 * n_k + positions) * n_q * shape->heads * shape->d;
     }
     exec_run(exec, shape->n_sequences * shape->heads, pack_task, &run);
     exec_run(exec, tiles * shape->heads, tile_task, &run);

@@ -499,6 +499,26 @@ static void check_softmax_bf16(struct check *check) {
     check_softmax(check, FORMAT_BF16);
 }
 
+static void check_outer_sum(struct check *check) {
+    enum { HEIGHT = 9, WIDTH = 40, SOME = 3 };
+    float h[HEIGHT], w[WIDTH], row[HEIGHT * WIDTH + SOME];
+    random_floats(&check->random, h, HEIGHT, -1.0f, 1.0f);
+    random_floats(&check->random, w, WIDTH, -1.0f, 1.0f);
+    for (size_t width = 1; width <= WIDTH; width++) {
+        for (size_t first = 0; first < 2 * width; first += width / 3 + 1) {
+            const size_t n = HEIGHT * width - first;
+            for (size_t i = 0; i < n + SOME; i++) row[i] = 7.0f;
+            check->kernels->outer_sum(row, h, w, width, first, n);
+            for (size_t i = 0; i < n + SOME; i++) {
+                const float truth =
+                    i < n ? h[(first + i) / width] + w[(first + i) % width] : 7.0f;
+                expect(check, fabs((double)row[i] - (double)truth), 0.0,
+                       "width %zu, first %zu, value %zu", width, first, i);
+            }
+        }
+    }
+}
+
 static double time_softmax(struct check *check, enum format format) {
     enum { N = 1536 };
     float *s = make_floats(N), *p = make_floats(N);
@@ -797,6 +817,10 @@ static any_function softmax_bf16_of(const struct kernels *k) {
     return (any_function)k->softmax[FORMAT_BF16];
 }
 
+static any_function outer_sum_of(const struct kernels *k) {
+    return (any_function)k->outer_sum;
+}
+
 static any_function norm_of(const struct kernels *k) {
     return (any_function)k->layernorm_f32;
 }
@@ -844,6 +868,7 @@ static const struct {
     {"finish", finish_of, check_finish, NULL, ""},
     {"softmax_f32", softmax_f32_of, check_softmax_f32, time_softmax_f32, "Gexp/s"},
     {"softmax_bf16", softmax_bf16_of, check_softmax_bf16, time_softmax_bf16, "Gexp/s"},
+    {"outer_sum", outer_sum_of, check_outer_sum, NULL, ""},
     {"norm", norm_of, check_norm, time_norm, "Gvalue/s"},
     {"gelu", gelu_of, check_gelu, time_gelu, "Gvalue/s"},
     {"gelu_tanh", gelu_tanh_of, check_gelu_tanh, NULL, ""},

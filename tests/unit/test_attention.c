@@ -1,5 +1,6 @@
 // ops_attention against double precision: lengths around tiles and blocks, head widths, packed
-// sequences, extreme logits, equal rows; and the same bits packed or alone, at any thread count.
+// sequences, extreme logits, equal rows, added biases; and the same bits packed or alone, at any thread
+// count.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,9 @@ struct run {
     size_t starts[MAX_SEQUENCES + 1];
     float *q, *k, *v, *y;               // (n, heads * d); q, k, v as their format has them
     uint16_t *q_bf16, *k_bf16, *v_bf16; // the same in bf16
+    float *key_bias;                    // (n) or NULL
+    size_t height, width;               // of every sequence's grid; 0: no relative positions
+    float *table_h, *table_w;           // (2 height - 1, d), (2 width - 1, d)
 };
 
 static uint16_t *round_all(float *values, size_t count) {
@@ -47,6 +51,25 @@ static void make_run(struct run *run, struct random *random, const size_t *lengt
     run->v_bf16 = round_all(run->v, count);
 }
 
+static void add_key_bias(struct run *run, struct random *random) {
+    run->key_bias = make_floats(run->n);
+    random_floats(random, run->key_bias, run->n, 0.0f, 5.0f);
+}
+
+// The sequences have height * width tokens each.
+static void add_relative(struct run *run, struct random *random, size_t height, size_t width) {
+    const size_t n_h = (2 * height - 1) * run->d, n_w = (2 * width - 1) * run->d;
+    run->height = height;
+    run->width = width;
+    run->table_h = make_floats(n_h);
+    run->table_w = make_floats(n_w);
+    random_floats(random, run->table_h, n_h, -1.0f, 1.0f);
+    random_floats(random, run->table_w, n_w, -1.0f, 1.0f);
+    if (run->format == FORMAT_F32) return;
+    free(round_all(run->table_h, n_h));
+    free(round_all(run->table_w, n_w));
+}
+
 static void free_run(struct run *run) {
     free(run->q);
     free(run->k);
@@ -55,6 +78,9 @@ static void free_run(struct run *run) {
     free(run->q_bf16);
     free(run->k_bf16);
     free(run->v_bf16);
+    free(run->key_bias);
+    free(run->table_h);
+    free(run->table_w);
 }
 
 static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, size_t row) {
@@ -62,6 +88,29 @@ static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, si
     if (run->format == FORMAT_BF16)
         return (struct rows){bf16 + row * width, 2 * width, FORMAT_BF16};
     return (struct rows){f32 + row * width, 4 * width, FORMAT_F32};
+}
+
+static void open_tables(struct relative_positions *relative, struct gemm_engine **engine,
+                        const struct kernels *kernels, const struct run *run, size_t threads) {
+    struct gemm *h, *w;
+    vdt_error error = {0};
+    assert_int_equal(gemm_engine_open(engine, test_memory(), kernels, GEMM_TILES, threads, &error),
+                     VDT_OK);
+    assert_int_equal(gemm_open_whole(&h, *engine, run->format, run->table_h, NULL,
+                                     2 * run->height - 1, run->d, &error),
+                     VDT_OK);
+    assert_int_equal(gemm_open_whole(&w, *engine, run->format, run->table_w, NULL,
+                                     2 * run->width - 1, run->d, &error),
+                     VDT_OK);
+    *relative = (struct relative_positions){h, w, run->height, run->width};
+}
+
+static void close_tables(struct relative_positions *relative, struct gemm_engine **engine) {
+    struct gemm *h = (struct gemm *)(uintptr_t)relative->h,
+                *w = (struct gemm *)(uintptr_t)relative->w;
+    gemm_close(&h);
+    gemm_close(&w);
+    gemm_engine_close(engine);
 }
 
 // Sequences [first, first + n) of the run, into their rows of y.
@@ -75,7 +124,11 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
     for (size_t i = 0; i <= n; i++) starts[i] = run->starts[first + i] - row;
     kernels_init(&kernels, level);
     assert_int_equal(pool_open(&exec.pool, test_memory(), threads, &error), VDT_OK);
-    exec.scratch_bytes = (ops_attention_scratch_bytes(run->d) + 63) / 64 * 64;
+    struct gemm_engine *engine = NULL;
+    struct relative_positions tables;
+    const struct relative_positions *relative = run->height ? &tables : NULL;
+    if (relative) open_tables(&tables, &engine, &kernels, run, threads);
+    exec.scratch_bytes = (ops_attention_scratch_bytes(run->d, relative) + 63) / 64 * 64;
     exec.scratch = aligned_alloc(64, threads * exec.scratch_bytes);
     assert_true(
         ops_attention_panels(&bytes, &kernels, run->format, starts[n], n, run->heads, run->d));
@@ -85,20 +138,49 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
                                           .k_starts = starts,
                                           .heads = run->heads,
                                           .d = run->d,
-                                          .scale = (float)(1.0 / sqrt((double)run->d))};
+                                          .scale = (float)(1.0 / sqrt((double)run->d)),
+                                          .key_bias = run->key_bias ? run->key_bias + row : NULL,
+                                          .relative = relative};
     ops_attention(&exec, (struct rows){y + row * width, 4 * width, FORMAT_F32},
                   rows_of(run, run->q, run->q_bf16, row), rows_of(run, run->k, run->k_bf16, row),
                   rows_of(run, run->v, run->v_bf16, row), &shape, panels);
     uint64_t macs = 0;
     for (size_t i = 0; i < n; i++)
-        macs += 2 * (uint64_t)(starts[i + 1] - starts[i]) * (starts[i + 1] - starts[i]) * width;
+        macs += (2 * (uint64_t)(starts[i + 1] - starts[i]) + run->height + run->width) *
+                (starts[i + 1] - starts[i]) * width;
     assert_int_equal(exec.macs, macs);
+    if (relative) close_tables(&tables, &engine);
     free(panels);
     free(exec.scratch);
     pool_close(&exec.pool);
 }
 
-// softmax(q k^T / sqrt(d)) v of one query and head, in double, and the bound of its error.
+// q . row of a table, and the sum of the products' sizes.
+static double dot(const float *q, const float *row, size_t d, double *size) {
+    double sum = 0.0;
+    for (size_t j = 0; j < d; j++) {
+        sum += (double)q[j] * (double)row[j];
+        *size += fabs((double)q[j] * (double)row[j]);
+    }
+    return sum;
+}
+
+// What is added to the logit of a query and a key, both counted in their sequence.
+static double added_logit(const struct run *run, size_t begin, size_t query, size_t key,
+                          const float *q, double *size) {
+    double added = 0.0;
+    if (run->key_bias) {
+        added += (double)run->key_bias[begin + key];
+        *size += fabs(added);
+    }
+    if (run->height == 0) return added;
+    const size_t y = key / run->width + run->height - 1 - query / run->width,
+                 x = key % run->width + run->width - 1 - query % run->width;
+    return added + dot(q, run->table_h + y * run->d, run->d, size) +
+           dot(q, run->table_w + x * run->d, run->d, size);
+}
+
+// softmax(q k^T / sqrt(d) + added) v of one query and head, in double, and the bound of its error.
 static void exact_row(double *out, double *bound, const struct run *run, size_t sequence,
                       size_t query, size_t head) {
     const size_t width = run->heads * run->d, begin = run->starts[sequence],
@@ -107,13 +189,11 @@ static void exact_row(double *out, double *bound, const struct run *run, size_t 
     double max = -INFINITY, sum = 0.0, largest = 0.0;
     double *logits = malloc((end - begin) * sizeof *logits);
     for (size_t i = begin; i < end; i++) {
-        double logit = 0.0, size = 0.0;
-        for (size_t j = 0; j < run->d; j++) {
-            logit += (double)q[j] * (double)run->k[i * width + head * run->d + j];
-            size += fabs((double)q[j] * (double)run->k[i * width + head * run->d + j]);
-        }
-        logits[i - begin] = logit / sqrt((double)run->d);
-        largest = fmax(largest, size / sqrt((double)run->d));
+        double size = 0.0, added_size = 0.0;
+        const double logit = dot(q, run->k + i * width + head * run->d, run->d, &size),
+                     added = added_logit(run, begin, query - begin, i - begin, q, &added_size);
+        logits[i - begin] = logit / sqrt((double)run->d) + added;
+        largest = fmax(largest, size / sqrt((double)run->d) + added_size);
         max = fmax(max, logits[i - begin]);
     }
     memset(out, 0, run->d * sizeof *out);
@@ -165,13 +245,20 @@ static void check_level(const struct run *run, vdt_cpu level) {
     free(other);
 }
 
-static void check_lengths(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
-                          float spread) {
+struct added {
+    bool key_bias;
+    size_t height, width;
+};
+
+static void check_added(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
+                        float spread, const struct added *added) {
     for (int format = FORMAT_F32; format <= FORMAT_BF16; format++) {
         struct random random = {d + n_sequences};
         struct run run;
         if (format == FORMAT_BF16 && d % 2) continue;
         make_run(&run, &random, lengths, n_sequences, heads, d, spread, (enum format)format);
+        if (added->key_bias) add_key_bias(&run, &random);
+        if (added->height) add_relative(&run, &random, added->height, added->width);
         for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
             struct kernels kernels;
             kernels_init(&kernels, (vdt_cpu)level);
@@ -180,6 +267,11 @@ static void check_lengths(const size_t *lengths, size_t n_sequences, size_t head
         }
         free_run(&run);
     }
+}
+
+static void check_lengths(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
+                          float spread) {
+    check_added(lengths, n_sequences, heads, d, spread, &(struct added){0});
 }
 
 static void lengths_and_widths(void **state) {
@@ -193,6 +285,7 @@ static void lengths_and_widths(void **state) {
         check_lengths(&(size_t){100}, 1, 2, widths[i], 3.0f);
     check_lengths(&(size_t){70}, 1, 1, 1, 1.0f);
     check_lengths(&(size_t){33}, 1, 1, ATTENTION_MAX_D, 1.0f);
+    check_lengths(&(size_t){2000}, 1, 1, 64, 1.0f);
 }
 
 static void packed_sequences(void **state) {
@@ -206,6 +299,25 @@ static void extreme_logits(void **state) {
     (void)state;
     check_lengths(&(size_t){300}, 1, 1, 64, 1e4f);
     check_lengths((size_t[]){60, 270}, 2, 2, 32, 100.0f);
+}
+
+static void key_biases(void **state) {
+    (void)state;
+    const struct added bias = {.key_bias = true};
+    check_added(&(size_t){300}, 1, 2, 64, 1.0f, &bias);
+    check_added((size_t[]){1, 57, 260}, 3, 2, 32, 1.0f, &bias);
+    check_added(&(size_t){70}, 1, 1, 80, 100.0f, &bias);
+}
+
+static void relative_positions(void **state) {
+    (void)state;
+    check_added((size_t[]){15}, 1, 2, 64, 1.0f, &(struct added){.height = 3, .width = 5});
+    check_added((size_t[]){1, 1}, 2, 1, 24, 1.0f, &(struct added){.height = 1, .width = 1});
+    check_added((size_t[]){196, 196}, 2, 2, 64, 1.0f, &(struct added){.height = 14, .width = 14});
+    // Rows of keys that blocks of keys cut in two.
+    check_added((size_t[]){357}, 1, 1, 32, 1.0f, &(struct added){.height = 17, .width = 21});
+    check_added((size_t[]){300}, 1, 1, 128, 1.0f,
+                &(struct added){.key_bias = true, .height = 1, .width = 300});
 }
 
 // All keys alike: every weight is 1 / n.
@@ -224,6 +336,7 @@ static void equal_rows(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_and_widths), cmocka_unit_test(packed_sequences),
-        cmocka_unit_test(extreme_logits), cmocka_unit_test(equal_rows)};
+        cmocka_unit_test(extreme_logits),     cmocka_unit_test(key_biases),
+        cmocka_unit_test(relative_positions), cmocka_unit_test(equal_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,29 @@ static float softmax_f32(void *p, const float *s, size_t n, float scale,
     return correction;
 }
 
+// One row of keys after the other; `some` of them lie in the block.
+static void outer_sum(float *row, const float *h, const float *w, size_t width, size_t first,
+                      size_t n) {
+    size_t y = first / width, x = first % width;
+    while (n > 0) {
+        const size_t some = width - x < n ? width - x : n, whole = some / 8 * 8;
+        const __m256 height = _mm256_set1_ps(h[y]);
+        for (size_t i = 0; i < whole; i += 8)
+            _mm256_storeu_ps(row + i, _mm256_add_ps(height, _mm256_loadu_ps(w + x + i)));
+        if (whole < some) {
+            const __m256i there = first_avx2(some - whole);
+            const size_t i = whole;
+            _mm256_maskstore_ps(row + i, there,
+                                _mm256_add_ps(height, _mm256_maskload_ps(w + x + i, there)));
+        }
+        row += some;
+        n -= some;
+        y++;
+        x = 0;
+    }
+}
+
 void softmax_init_avx2(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
+    table->outer_sum = outer_sum;
 }
