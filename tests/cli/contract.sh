@@ -106,7 +106,7 @@ run classify "$clip" --json --model "$model" && same
 run classify "--model=$model" "$clip" --json && same
 run classify --json "-m$model" "$clip" && same
 run classify -m "$model" --json --top=5 --sampling=center --threads=1 --batch=3 -- "$clip" && same
-run classify --json -m "$model" --cpu best --precision f32 --progress never -q "$clip" && same
+run classify --json -m "$model" --cpu best --precision auto --progress never -q "$clip" && same
 cp "$clip" "$work/--json.npy"
 cp "$clip" "$work/-o.npy"
 here=$(pwd)

@@ -73,16 +73,23 @@ struct buffer {
     size_t bytes;
 };
 
-// Buffers of the encoder, as the comments in encoder.h give their sizes. The last three share
-// memory: qkv and panels are in use together, hidden at another time.
-enum { BUFFERS = 14, QKV = 11, PANELS = 12, HIDDEN = 13 };
+// Buffers of the encoder, as the comments in encoder.h give their sizes. The last four share memory: the
+// blocks use qkv and panels together, the attention pool kv and its panels, later.
+enum { BUFFERS = 15, QKV = 11, PANELS = 12, KV = 13, POOL_PANELS = 14 };
+
+static size_t panel_bytes(const struct encoder *e, enum format format) {
+    const struct geometry *g = e->geometry;
+    const size_t clips = e->options.clips;
+    size_t bytes = 0;
+    REQUIRE(ops_attention_panels(&bytes, &e->context->kernels, format, clips * e->tokens, clips,
+                                 g->heads, g->d / g->heads));
+    return bytes;
+}
 
 static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e) {
     const struct geometry *g = e->geometry;
     const size_t d = g->d, clips = e->options.clips, rows = clips * e->tokens, f = sizeof(float);
-    size_t panels = 0;
-    REQUIRE(
-        ops_attention_panels(&panels, &e->context->kernels, rows, clips, g->heads, d / g->heads));
+    const bool pool = e->weights->pool.kv != NULL;
     const struct buffer all[BUFFERS] = {
         {e->starts, (clips + 1) * sizeof *e->starts},
         {e->singles, (clips + 1) * sizeof *e->singles},
@@ -90,46 +97,50 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
         {e->positions, e->patches * d * f},
         {e->read, clips * 2 * d * f},
         {e->pooled, clips * max_size(d, g->projection) * f},
-        {e->small, clips * (3 * d + g->mlp) * f},
+        {e->small, clips * 2 * d * f},
         {e->logits, clips * e->n_logits * f},
         {e->x, rows * d * f},
         {e->y, rows * d * f},
         {e->exec.scratch, pool_threads(e->context->pool) * e->exec.scratch_bytes},
-        [QKV] = {e->qkv, rows * 3 * d * f},
-        [PANELS] = {e->panels, panels * f},
-        [HIDDEN] = {e->hidden, rows * g->mlp * (g->gated ? 3 : 1) * f},
+        [QKV] = {e->qkv.data, rows * 3 * d * f},
+        [PANELS] = {e->panels, panel_bytes(e, e->qkv.format)},
+        [KV] = {e->kv, pool ? rows * 2 * d * f : 0},
+        [POOL_PANELS] = {e->pool_panels, pool ? panel_bytes(e, FORMAT_F32) : 0},
     };
     memcpy(buffers, all, sizeof all);
 }
 
 static bool may_share(size_t a, size_t b) {
-    return (a == HIDDEN || b == HIDDEN) && (a >= QKV && b >= QKV);
+    return (a == QKV || a == PANELS) != (b == QKV || b == PANELS) && a >= QKV && b >= QKV;
 }
 
 static void check_buffers(const struct encoder *encoder, const unsigned char *base, size_t bytes) {
     struct buffer buffers[BUFFERS];
     list_buffers(buffers, encoder);
     for (size_t i = 0; i < BUFFERS; i++) {
+        if (buffers[i].bytes == 0) continue;
         const size_t begin = (size_t)((unsigned char *)buffers[i].at - base);
         REQUIRE(begin <= bytes && buffers[i].bytes <= bytes - begin && begin % 64 == 0);
         for (size_t j = 0; j < i; j++) {
             const size_t other = (size_t)((unsigned char *)buffers[j].at - base);
             const bool apart =
                 begin + buffers[i].bytes <= other || other + buffers[j].bytes <= begin;
-            REQUIRE(apart || may_share(i, j) || buffers[i].bytes == 0 || buffers[j].bytes == 0);
+            REQUIRE(apart || may_share(i, j) || buffers[j].bytes == 0);
         }
     }
     REQUIRE(encoder->exec.scratch_bytes >= patch_embed_scratch_bytes(encoder->weights->patch));
     REQUIRE(encoder->exec.scratch_bytes >=
-            ops_attention_scratch_bytes(&encoder->context->kernels,
-                                        encoder->geometry->d / encoder->geometry->heads));
+            ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads, NULL));
+    REQUIRE(encoder->exec.scratch_bytes >= ops_mlp_scratch_bytes(&encoder->weights->blocks[0].mlp));
 }
 
 // Every byte of every buffer, so that a sanitizer sees one that leaves the block.
 static void fill_buffers(const struct encoder *encoder) {
     struct buffer buffers[BUFFERS];
     list_buffers(buffers, encoder);
-    for (size_t i = 0; i < BUFFERS; i++) memset(buffers[i].at, (int)i, buffers[i].bytes);
+    for (size_t i = 0; i < BUFFERS; i++) {
+        if (buffers[i].bytes > 0) memset(buffers[i].at, (int)i, buffers[i].bytes);
+    }
 }
 
 /* ---- what is prepared ---------------------------------------------------------------------- */
@@ -224,7 +235,7 @@ enum plan_result plan_check(const struct geometry *geometry, const struct encode
         REQUIRE(encoder.tokens > 0 && encoder.patches + encoder.prefix == encoder.tokens);
         encoder_layout(&encoder, &counting);
         result = counting.overflow ? PLAN_TOO_LARGE : PLAN_COUNTED;
-        REQUIRE(!encoder.x && !encoder.hidden && !encoder.starts);
+        REQUIRE(!encoder.x && !encoder.qkv.data && !encoder.starts);
     }
     if (result == PLAN_COUNTED && counting.peak <= most_bytes && is_small(geometry, most_bytes)) {
         // A session of less than these bytes cannot hold its residual stream.
