@@ -9,11 +9,11 @@
 
 /* ---- model --------------------------------------------------------------------------------- */
 
-// The model that comes with Vidette: beside the installed program, or in the tree it was built
-// from.
+// The model that comes with Vidette: beside the installed program, or in the tree whose build/ folder
+// holds it.
 static const char *installed_model(char *path, size_t path_bytes) {
     static const char *const places[] = {"/../share/vidette/fight-videomae-tiny",
-                                         "/../share/fight-videomae-tiny"};
+                                         "/../../share/fight-videomae-tiny"};
     char program[PATH_MAX];
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0) return NULL;
