@@ -176,8 +176,8 @@ typedef struct vdt_model_info {
     uint32_t width_mlp;     // inner width of the MLP
     uint32_t labels;        // classes; 0 without a classifier
     vdt_precision precision; // what the model runs in; never AUTO
-    uint64_t parameters;    // numbers in the weights
-    uint64_t weight_bytes;  // bytes that the packed weights take in memory
+    uint64_t parameters;     // numbers in the weights
+    uint64_t weight_bytes;   // bytes that the packed weights take in memory
     uint64_t
         macs; // multiply-adds of one clip: linear layers, attention products, patch embedding, head
 } vdt_model_info;
@@ -210,8 +210,8 @@ VDT_API const char *vdt_family_name(size_t index);               // NULL past th
 typedef enum vdt_rlt_mode {
     VDT_RLT_OFF = 0,
     VDT_RLT_THRESHOLD, // keep what differs by more than tau
-    VDT_RLT_KEEP,      // exactly `keep` tokens a clip: the highest scores against the tubelet before, ties to
-                       // the lower index
+    VDT_RLT_KEEP, // exactly `keep` tokens a clip: the highest scores against the tubelet before, ties to
+                  // the lower index
     VDT_RLT_RANDOM, // exactly `keep` tokens a clip, drawn by `seed`: the control for every other result
 } vdt_rlt_mode;
 
@@ -221,9 +221,10 @@ typedef enum vdt_rlt_reference { // what a tubelet is compared with, by threshol
 } vdt_rlt_reference;
 
 enum { // how a kept token's run length l, the tubelets it stands for, is used: a set
-    VDT_RLT_LENGTHS_BIAS = 1,  // log l is added to the attention logits of its key
-    VDT_RLT_LENGTHS_POOL = 2,  // means over the tokens are weighted by l
-    VDT_RLT_LENGTHS_EMBED = 4, // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+    VDT_RLT_LENGTHS_BIAS = 1, // log l is added to the attention logits of its key
+    VDT_RLT_LENGTHS_POOL = 2, // means over the tokens are weighted by l
+    VDT_RLT_LENGTHS_EMBED =
+        4, // row l - 1 of the model's rlt.length_embedding.weight is added to the token
 };
 
 typedef struct vdt_rlt_options {
@@ -246,7 +247,8 @@ typedef enum vdt_tome_mode {
 } vdt_tome_mode;
 
 typedef enum vdt_tome_attention { // log of a token's size in the attention logits of its key
-    VDT_TOME_ATTENTION_AUTO = 0,  // plain for families pretrained by masking (videomae), else proportional
+    VDT_TOME_ATTENTION_AUTO =
+        0, // plain for families pretrained by masking (videomae), else proportional
     VDT_TOME_PROPORTIONAL = 1,
     VDT_TOME_PLAIN = 2,
 } vdt_tome_attention;
@@ -254,7 +256,8 @@ typedef enum vdt_tome_attention { // log of a token's size in the attention logi
 typedef struct vdt_tome_options {
     vdt_tome_mode mode; // default OFF
     uint32_t r;         // SCHEDULE: 0..4194304; default 0
-    double inflection;  // SCHEDULE: -1 (all in the first blocks, falling to 0) .. 1 (rising); default 0
+    double
+        inflection; // SCHEDULE: -1 (all in the first blocks, falling to 0) .. 1 (rising); default 0
     const uint32_t *list;         // LIST: n_list numbers, 0..4194304, copied when the session opens
     uint32_t n_list;              // LIST: the model's number of blocks, exactly
     double percent;               // PERCENT: 0..100; default 0
@@ -284,9 +287,9 @@ typedef struct vdt_session_options {
                      // default 0
     uint32_t height, width; // 0 = the model's; else pixels, at least one patch; default 0
     vdt_pool pool;          // features to read out; default VDT_POOL_NONE_WANTED
-    int32_t layer; // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
-                   // default LAST
-    vdt_rlt_options rlt;   // default off
+    int32_t layer;       // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
+                         // default LAST
+    vdt_rlt_options rlt; // default off
     vdt_tome_options tome; // default off
 } vdt_session_options;
 
@@ -317,8 +320,8 @@ typedef struct vdt_output { // the caller's buffers; NULL where not wanted
 } vdt_output;
 
 typedef struct vdt_stats { // of one call, for all its clips together
-    double decide_ms; // which tubelets to keep
-    double embed_ms;  // normalise, patch embedding, positions
+    double decide_ms;      // which tubelets to keep
+    double embed_ms;       // normalise, patch embedding, positions
     double blocks_ms;
     double head_ms;      // final norm, pooling, classifier, read-out
     double merge_ms;     // ToMe's share of blocks_ms: matching and merging
@@ -329,9 +332,10 @@ typedef struct vdt_stats { // of one call, for all its clips together
 // What became of the tokens of one clip. Token indices count the whole clip: the prefix (class,
 // distillation and register tokens), then the patches in (t, h, w) order.
 typedef struct vdt_tokens {
-    uint32_t total, kept;    // of a whole clip; after RLT
-    uint32_t n_layers;       // L
-    const uint32_t *layers;  // (n_layers) tokens left after each block; the last one is the final number
+    uint32_t total, kept; // of a whole clip; after RLT
+    uint32_t n_layers;    // L
+    const uint32_t
+        *layers; // (n_layers) tokens left after each block; the last one is the final number
     const uint32_t *indices; // (kept) the token that each row entering block 1 is, ascending
     const uint32_t *lengths; // (kept) tubelets it stands for there; they sum to T / s at each place
     const uint32_t *source;  // (total) the row after the last block that stands for each token

@@ -16,22 +16,38 @@ static double now_ms(void) {
     return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
-static void embed(struct encoder *encoder, const vdt_clip *clips, size_t n_clips) {
+// RLT's decision, or every token a row.
+static void decide(struct encoder *encoder, const vdt_clip *clips, size_t n_clips) {
+    sequence_start(&encoder->sequence, n_clips);
+    if (encoder->rlt.options.mode != VDT_RLT_OFF)
+        rlt_decide(&encoder->exec, &encoder->rlt, clips, &encoder->sequence);
+}
+
+static void embed(struct encoder *encoder, const vdt_clip *clips) {
     const struct geometry *geometry = encoder->geometry;
     const struct weights *weights = encoder->weights;
-    const size_t d = geometry->d, stride = encoder->tokens * d;
+    const struct sequence *sequence = &encoder->sequence;
+    const size_t d = geometry->d;
+    const bool has_lengths = encoder->rlt.options.lengths & VDT_RLT_LENGTHS_EMBED;
     const struct patch_embed patch_embed = {.projection = weights->patch,
                                             .tubelet = geometry->tubelet,
                                             .patch = geometry->patch,
                                             .values = encoder->values};
-    for (size_t b = 0; b < n_clips; b++) {
-        memcpy(encoder->x + b * stride, encoder->prefix_rows,
+    const struct patch_rows rows = {.tokens = encoder->tokens,
+                                    .prefix = encoder->prefix,
+                                    .starts = sequence->starts,
+                                    .indices = sequence->indices,
+                                    .lengths = sequence->lengths,
+                                    .positions = encoder->positions,
+                                    .length_rows = has_lengths ? weights->length_rows : NULL};
+    for (size_t b = 0; b < sequence->clips; b++) {
+        memcpy(encoder->x + sequence->starts[b] * d, encoder->prefix_rows,
                encoder->prefix * d * sizeof *encoder->x);
     }
-    patch_embed_forward(&encoder->exec, &patch_embed, encoder->x + encoder->prefix * d, stride,
-                        encoder->positions, clips, n_clips, &encoder->grid);
+    patch_embed_forward(&encoder->exec, &patch_embed, encoder->x, &rows, clips, sequence->clips,
+                        &encoder->grid);
     if (weights->pre_norm.weight) {
-        ops_layernorm(&encoder->exec, encoder->x, d, encoder->x, d, n_clips * encoder->tokens, d,
+        ops_layernorm(&encoder->exec, encoder->x, d, encoder->x, d, sequence_total(sequence), d,
                       &weights->pre_norm);
     }
 }
@@ -40,13 +56,37 @@ static struct rows f32_rows(float *data, size_t width) {
     return (struct rows){data, width * sizeof *data, FORMAT_F32};
 }
 
-static void run_block(struct encoder *encoder, const struct block *block, size_t n_clips) {
-    struct exec *exec = &encoder->exec;
-    const struct rows x = f32_rows(encoder->x, encoder->geometry->d);
-    attention_forward(exec, &block->attention, &block->norm1, x, encoder->qkv, encoder->mixed,
-                      encoder->panels, encoder->starts, n_clips, encoder->geometry->heads);
-    ops_mlp(exec, &block->mlp, &block->norm2, x, n_clips * encoder->tokens);
+// ToMe: the merged rows are written to y, which is then x.
+static void merge(struct encoder *encoder, size_t i) {
+    const size_t d = encoder->geometry->d;
+    const double start = now_ms();
+    if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, f32_rows(encoder->y, d),
+                   f32_rows(encoder->x, d), attention_keys(encoder->qkv, d))) {
+        float *merged = encoder->y;
+        encoder->y = encoder->x;
+        encoder->x = merged;
+        encoder->mixed.data = encoder->y;
+    }
+    encoder->merge_ms += now_ms() - start;
 }
+
+static void run_block(struct encoder *encoder, size_t i) {
+    struct exec *exec = &encoder->exec;
+    const struct block *block = &encoder->weights->blocks[i];
+    const struct sequence *sequence = &encoder->sequence;
+    const size_t d = encoder->geometry->d;
+    const bool biased = encoder->bias_keys && sequence->weighted;
+    attention_forward(exec, &block->attention, &block->norm1, f32_rows(encoder->x, d), encoder->qkv,
+                      encoder->mixed, encoder->panels, sequence->starts, sequence->clips,
+                      encoder->geometry->heads, biased ? sequence->log_sizes : NULL);
+    if (encoder->tome.options.mode != VDT_TOME_OFF) merge(encoder, i);
+    ops_mlp(exec, &block->mlp, &block->norm2, f32_rows(encoder->x, d), sequence_total(sequence));
+    for (size_t b = 0; b < sequence->clips; b++) {
+        encoder->layers[b * encoder->weights->n_blocks + i] = (uint32_t)sequence_rows(sequence, b);
+    }
+}
+
+/* ---- read-out ------------------------------------------------------------------------------ */
 
 // The first token of each clip, normalised where the final norm belongs to the read-out, into out
 // (clips, D).
@@ -54,20 +94,26 @@ static void read_first(struct encoder *encoder, float *out, size_t out_stride, c
                        size_t n_clips) {
     const size_t d = encoder->geometry->d;
     for (size_t b = 0; b < n_clips; b++)
-        copy_row(out + b * out_stride, tokens + b * encoder->tokens * d, d);
+        copy_row(out + b * out_stride, tokens + encoder->sequence.starts[b] * d, d);
     if (encoder->geometry->final_norm == FINAL_NORM_READOUT) {
         ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d,
                       &encoder->weights->norm);
     }
 }
 
+// The mean over a clip's patches, weighted by their sizes where these count.
+static void mean_patches(const struct encoder *encoder, float *out, const float *tokens,
+                         size_t clip) {
+    const struct sequence *sequence = &encoder->sequence;
+    const size_t first = sequence->starts[clip] + encoder->prefix, d = encoder->geometry->d;
+    head_mean(out, tokens + first * d, encoder->weigh_means ? sequence->sizes + first : NULL,
+              sequence->starts[clip + 1] - first, d);
+}
+
 static void read_mean(struct encoder *encoder, float *out, size_t out_stride, const float *tokens,
                       size_t n_clips) {
     const size_t d = encoder->geometry->d;
-    for (size_t b = 0; b < n_clips; b++) {
-        head_mean(out + b * out_stride, tokens + (b * encoder->tokens + encoder->prefix) * d,
-                  encoder->patches, d);
-    }
+    for (size_t b = 0; b < n_clips; b++) mean_patches(encoder, out + b * out_stride, tokens, b);
     if (encoder->weights->fc_norm.weight) {
         ops_layernorm(&encoder->exec, out, out_stride, out, out_stride, n_clips, d,
                       &encoder->weights->fc_norm);
@@ -87,9 +133,12 @@ static size_t read_pooled(struct encoder *encoder, float *tokens, size_t n_clips
     const size_t d = encoder->geometry->d;
     const struct gemm *last = weights->projection ? weights->projection : weights->pooler;
     if (encoder->geometry->pooled == READ_ATTENTION_POOL) {
+        const struct sequence *sequence = &encoder->sequence;
+        const bool weighted = encoder->weigh_means && sequence->weighted;
         attention_pool_forward(&encoder->exec, &weights->pool, encoder->pooled, tokens, encoder->kv,
-                               encoder->pool_panels, encoder->small, encoder->starts,
-                               encoder->singles, n_clips, encoder->geometry->heads);
+                               encoder->pool_panels, encoder->small, sequence->starts,
+                               encoder->singles, n_clips, encoder->geometry->heads,
+                               weighted ? sequence->log_sizes : NULL);
         return d;
     }
     if (encoder->geometry->pooled == READ_MEAN) {
@@ -124,24 +173,26 @@ static void classify(struct encoder *encoder, const float *tokens, size_t n_clip
     if (!weights->classifier2) return;
     // The teacher's reads the second token; both are averaged.
     for (size_t b = 0; b < n_clips; b++) {
-        copy_row(encoder->read + b * d, tokens + (b * encoder->tokens + 1) * d, d);
+        copy_row(encoder->read + b * d, tokens + (encoder->sequence.starts[b] + 1) * d, d);
     }
     read_linear(encoder, weights->classifier2, encoder->logits, n_clips, GEMM_RESIDUAL);
     for (size_t i = 0; i < n_clips * labels; i++) encoder->logits[i] *= 0.5f;
 }
 
-// Features of `tokens` (clips * tokens, D) after a layer.
-static void read_features(struct encoder *encoder, const float *tokens, size_t n_clips,
-                          float *features, size_t stride) {
+// Features of `tokens` (rows of the sequence, D) after a layer.
+static void read_features(struct encoder *encoder, const float *tokens, float *features,
+                          size_t stride) {
+    const struct sequence *sequence = &encoder->sequence;
     const size_t d = encoder->geometry->d;
-    for (size_t b = 0; b < n_clips; b++) {
+    for (size_t b = 0; b < sequence->clips; b++) {
         float *out = features + b * stride;
-        const float *clip = tokens + b * encoder->tokens * d, *patches = clip + encoder->prefix * d;
+        const float *clip = tokens + sequence->starts[b] * d;
+        const uint32_t *source = sequence->source + b * encoder->tokens + encoder->prefix;
         switch (encoder->options.pool) {
         case VDT_POOL_CLASS: copy_row(out, clip, d); break;
-        case VDT_POOL_MEAN: head_mean(out, patches, encoder->patches, d); break;
-        case VDT_POOL_TOKENS: memcpy(out, clip, encoder->tokens * d * sizeof *out); break;
-        case VDT_POOL_MAP: head_map(out, patches, encoder->patches, d); break;
+        case VDT_POOL_MEAN: mean_patches(encoder, out, tokens, b); break;
+        case VDT_POOL_TOKENS: sequence_unmerge(out, sequence, b, clip, d); break;
+        case VDT_POOL_MAP: head_map(out, clip, source, encoder->patches, d); break;
         case VDT_POOL_HEAD:
         case VDT_POOL_NONE_WANTED: break;
         }
@@ -155,7 +206,7 @@ static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *
     float *tokens = encoder->x;
     if (geometry->final_norm == FINAL_NORM_TOKENS) {
         ops_layernorm(&encoder->exec, encoder->y, geometry->d, encoder->x, geometry->d,
-                      n_clips * encoder->tokens, geometry->d, &encoder->weights->norm);
+                      sequence_total(&encoder->sequence), geometry->d, &encoder->weights->norm);
         tokens = encoder->y;
     }
     if (features && encoder->options.pool == VDT_POOL_HEAD) {
@@ -163,45 +214,74 @@ static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *
         for (size_t b = 0; b < n_clips; b++)
             copy_row(features + b * features_stride, encoder->pooled + b * width, width);
     } else if (features && encoder->options.layer == ENCODER_LAST) {
-        read_features(encoder, tokens, n_clips, features, features_stride);
+        read_features(encoder, tokens, features, features_stride);
         if (encoder->options.pool == VDT_POOL_CLASS)
             read_first(encoder, features, features_stride, tokens, n_clips);
     }
     if (logits) classify(encoder, tokens, n_clips);
 }
 
+// Multiply-adds clip by clip: blocks by their tokens, the rest in equal shares. (SigLIP's attention pool is
+// taken for a share, too.)
+static void share_macs(struct encoder *encoder, vdt_stats *stats) {
+    const struct sequence *sequence = &encoder->sequence;
+    const size_t clips = sequence->clips, blocks = encoder->weights->n_blocks;
+    const uint64_t dense = encoder_block_macs(encoder, encoder->tokens, NULL);
+    uint64_t rest = encoder->exec.macs;
+    for (size_t b = 0; b < clips; b++) {
+        encoder->clip_macs[b] =
+            encoder_block_macs(encoder, sequence->kept[b], encoder->layers + b * blocks);
+        rest -= encoder->clip_macs[b];
+    }
+    stats->macs = encoder->exec.macs;
+    stats->macs_dense = clips * dense + rest;
+    for (size_t b = 0; b < clips; b++) {
+        encoder->clip_macs[b] += rest / clips;
+        encoder->dense_macs[b] = dense + rest / clips;
+    }
+}
+
+static int run_blocks(struct encoder *encoder, float *features, size_t features_stride,
+                      vdt_error *error) {
+    const size_t blocks = encoder->weights->n_blocks;
+    for (size_t i = 0; i <= blocks; i++) {
+        if (features && encoder->options.layer == i)
+            read_features(encoder, encoder->x, features, features_stride);
+        if (i == blocks) break;
+        const int status = context_progress(encoder->context, "run", i, blocks, error);
+        if (status) return status;
+        run_block(encoder, i);
+    }
+    return VDT_OK;
+}
+
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error) {
-    const size_t blocks = encoder->weights->n_blocks;
     const double start = now_ms();
+    vdt_stats done = {0};
     encoder->exec.macs = 0;
+    encoder->merge_ms = 0.0;
     atomic_store(&encoder->exec.status, VDT_OK);
-    embed(encoder, clips, n_clips);
+    decide(encoder, clips, n_clips);
+    const double decided = now_ms();
+    embed(encoder, clips);
     const double embedded = now_ms();
-    for (size_t i = 0; i < blocks; i++) {
-        const int status = context_progress(encoder->context, "run", i, blocks, error);
-        if (status) return status;
-        if (features && encoder->options.layer == i) {
-            read_features(encoder, encoder->x, n_clips, features, features_stride);
-        }
-        run_block(encoder, &encoder->weights->blocks[i], n_clips);
-    }
+    const int status = run_blocks(encoder, features, features_stride, error);
+    if (status) return status;
     const double ran = now_ms();
-    if (features && encoder->options.layer == blocks) {
-        read_features(encoder, encoder->x, n_clips, features, features_stride);
-    }
     finish(encoder, n_clips, logits != NULL, features, features_stride);
     for (size_t b = 0; logits && b < n_clips; b++) {
         memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
                encoder->n_logits * sizeof *logits);
     }
-    if (stats) {
-        *stats = (vdt_stats){.embed_ms = embedded - start,
-                             .blocks_ms = ran - embedded,
-                             .head_ms = now_ms() - ran,
-                             .macs = encoder->exec.macs};
-    }
+    share_macs(encoder, &done);
+    done.decide_ms = decided - start;
+    done.embed_ms = embedded - decided;
+    done.blocks_ms = ran - embedded;
+    done.head_ms = now_ms() - ran;
+    done.merge_ms = encoder->merge_ms;
+    if (stats) *stats = done;
     if (atomic_load(&encoder->exec.status)) {
         return status_fail(error, VDT_ERROR_LIBRARY,
                            "matrix products: the library underneath failed");

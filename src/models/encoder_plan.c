@@ -97,6 +97,30 @@ static int plan_pool(struct encoder *encoder, vdt_error *error) {
     return VDT_OK;
 }
 
+static int plan_reduction(struct encoder *encoder, vdt_error *error) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct encoder_options *options = &encoder->options;
+    const uint32_t lengths = options->rlt.mode == VDT_RLT_OFF ? 0 : (uint32_t)options->rlt.lengths;
+    encoder->rlt = (struct rlt){.options = options->rlt,
+                                .grid = encoder->grid,
+                                .tubelet = geometry->tubelet,
+                                .patch = geometry->patch,
+                                .prefix = encoder->prefix,
+                                .scale = options->scale};
+    encoder->tome = (struct tome){.options = options->tome,
+                                  .blocks = geometry->blocks,
+                                  .heads = geometry->heads,
+                                  .d = geometry->d / geometry->heads};
+    const bool merges = options->tome.mode != VDT_TOME_OFF;
+    const bool proportional =
+        options->tome.attention == VDT_TOME_PROPORTIONAL ||
+        (options->tome.attention == VDT_TOME_ATTENTION_AUTO && !geometry->masked_pretraining);
+    encoder->bias_keys = (merges && proportional) || (lengths & VDT_RLT_LENGTHS_BIAS);
+    encoder->weigh_means = merges || (lengths & VDT_RLT_LENGTHS_POOL);
+    const int status = rlt_check(&encoder->rlt, encoder->weights->length_rows != NULL, error);
+    return status ? status : tome_check(&encoder->tome, error);
+}
+
 int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
                  const struct geometry *geometry, const struct weights *weights,
                  const struct encoder_options *options, vdt_error *error) {
@@ -104,8 +128,9 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
         .context = context, .geometry = geometry, .weights = weights, .options = *options};
     encoder->prefix = geometry_prefix(geometry);
     encoder->n_logits = weights->classifier ? geometry->labels : 0;
-    const int status = plan_input(encoder, error);
-    return status ? status : plan_pool(encoder, error);
+    int status = plan_input(encoder, error);
+    if (!status) status = plan_pool(encoder, error);
+    return status ? status : plan_reduction(encoder, error);
 }
 
 /* ---- layout -------------------------------------------------------------------------------- */
@@ -159,7 +184,12 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
     const enum format format = attention_format(encoder);
     const size_t element = format == FORMAT_BF16 ? 2 : sizeof(float);
-    encoder->starts = arena_take(arena, clips + 1, sizeof *encoder->starts);
+    sequence_layout(&encoder->sequence, arena, clips, encoder->tokens, encoder->prefix);
+    rlt_layout(&encoder->rlt, arena, clips);
+    tome_layout(&encoder->tome, arena, clips, encoder->tokens);
+    encoder->layers = arena_take(arena, clips, geometry->blocks * sizeof *encoder->layers);
+    encoder->clip_macs = arena_take(arena, clips, sizeof *encoder->clip_macs);
+    encoder->dense_macs = arena_take(arena, clips, sizeof *encoder->dense_macs);
     encoder->singles = arena_take(arena, clips + 1, sizeof *encoder->singles);
     encoder->prefix_rows = take_floats(arena, encoder->prefix, d);
     encoder->positions = take_floats(arena, encoder->patches, d);
@@ -227,22 +257,30 @@ void encoder_prepare(struct encoder *encoder) {
                          geometry->width / geometry->patch, d,
                          geometry->positions == POSITION_BICUBIC_ANTIALIAS);
     }
-    for (size_t i = 0; i <= encoder->options.clips; i++) {
-        encoder->starts[i] = i * encoder->tokens;
-        encoder->singles[i] = i;
-    }
+    for (size_t i = 0; i <= encoder->options.clips; i++) encoder->singles[i] = i;
+    tome_prepare(&encoder->tome);
+    encoder->sequence.clips = 0; // nothing has run
 }
 
 /* ---- what is counted ----------------------------------------------------------------------- */
 
-uint64_t encoder_macs(const struct encoder *encoder) {
+uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
     const struct geometry *geometry = encoder->geometry;
-    const uint64_t n = encoder->tokens, d = geometry->d, m = geometry->mlp;
+    const uint64_t d = geometry->d, m = geometry->mlp, p = geometry->patch;
     const uint64_t mlp = geometry->gated ? 3 * d * m : 2 * d * m;
-    const uint64_t block = n * (4 * d * d + mlp) + 2 * n * n * d;
-    const uint64_t patch =
-        encoder->patches * d * geometry->tubelet * geometry->patch * geometry->patch * 3;
-    const uint64_t read = geometry->classifier == READ_CLASS_AND_MEAN ? 2 * d : d;
+    uint64_t macs = (kept - encoder->prefix) * d * geometry->tubelet * p * p * 3, n = kept;
+    for (size_t i = 0; i < geometry->blocks; i++) {
+        macs += n * 4 * d * d + 2 * n * n * d;
+        if (layers) n = layers[i];
+        macs += n * mlp;
+    }
+    return macs;
+}
+
+uint64_t encoder_macs(const struct encoder *encoder) {
+    const uint64_t d = encoder->geometry->d;
+    const uint64_t read = encoder->geometry->classifier == READ_CLASS_AND_MEAN ? 2 * d : d;
     const uint64_t classifiers = encoder->weights->classifier2 ? 2 : 1;
-    return patch + geometry->blocks * block + classifiers * encoder->n_logits * read;
+    return encoder_block_macs(encoder, encoder->tokens, NULL) +
+           classifiers * encoder->n_logits * read;
 }

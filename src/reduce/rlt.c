@@ -19,10 +19,11 @@ static size_t positions_of(const struct rlt *rlt) {
 static int check_keep(const struct rlt *rlt, vdt_error *error) {
     const size_t least = rlt->prefix + positions_of(rlt), most = rlt->prefix + patches_of(rlt);
     if (rlt->options.keep >= least && rlt->options.keep <= most) return VDT_OK;
-    return status_fail(error, VDT_ERROR_ARGUMENT,
-                       "rlt keep: expected %zu (a clip's first tubelet is always kept) .. %zu (all of "
-                       "it) tokens, found %u",
-                       least, most, rlt->options.keep);
+    return status_fail(
+        error, VDT_ERROR_ARGUMENT,
+        "rlt keep: expected %zu (a clip's first tubelet is always kept) .. %zu (all of "
+        "it) tokens, found %u",
+        least, most, rlt->options.keep);
 }
 
 int rlt_check(const struct rlt *rlt, bool has_table, vdt_error *error) {
@@ -41,9 +42,10 @@ int rlt_check(const struct rlt *rlt, bool has_table, vdt_error *error) {
                            options->tau);
     }
     if ((options->lengths & VDT_RLT_LENGTHS_EMBED) && !has_table) {
-        return status_fail(error, VDT_ERROR_UNSUPPORTED,
-                           "rlt lengths: embed needs a model trained with it, and this one holds no "
-                           "tensor rlt.length_embedding.weight; use bias, pool or none");
+        return status_fail(
+            error, VDT_ERROR_UNSUPPORTED,
+            "rlt lengths: embed needs a model trained with it, and this one holds no "
+            "tensor rlt.length_embedding.weight; use bias, pool or none");
     }
     return options->mode == VDT_RLT_THRESHOLD ? VDT_OK : check_keep(rlt, error);
 }

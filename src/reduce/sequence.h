@@ -22,7 +22,7 @@ struct sequence {
     uint32_t *indices;     // (clips, tokens) the token that each row entering block 1 is, ascending
     uint32_t *lengths;     // (clips, tokens) its run length
     uint32_t *kept;        // (clips) how many those are
-    uint32_t *source;      // (clips, tokens) the row, counted within its clip, that stands for a token
+    uint32_t *source; // (clips, tokens) the row, counted within its clip, that stands for a token
 };
 
 // Takes the buffers for `clips` clips of `tokens` tokens.

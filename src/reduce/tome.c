@@ -192,7 +192,8 @@ static void match_task(void *argument, size_t task, size_t thread, void *scratch
     if (begin >= a.n || b.n == 0) return;
     const size_t at = a_place(run->sequence, clip) + begin;
     run->exec->kernels->match_f64(
-        tome->best + at, tome->column + at, tome->a + at * tome->d, min_size(MATCH_ROWS, a.n - begin),
+        tome->best + at, tome->column + at, tome->a + at * tome->d,
+        min_size(MATCH_ROWS, a.n - begin),
         tome->panels + panel_place(run->sequence, clip) * MATCH_PANEL * tome->d, b.n, tome->d);
 }
 
@@ -226,8 +227,7 @@ static void order_rows(const struct run *run, size_t clip) {
     for (size_t i = 0; i < b.n; i++) order[n++] = (uint32_t)(b.first + 2 * i);
     for (size_t i = 0; i < n; i++) to[order[i]] = (uint32_t)i;
     for (size_t i = 0; i < a.n; i++) {
-        if (tome->chosen[at + i])
-            to[a.first + 2 * i] = to[b.first + 2 * tome->column[at + i]];
+        if (tome->chosen[at + i]) to[a.first + 2 * i] = to[b.first + 2 * tome->column[at + i]];
     }
 }
 

@@ -91,7 +91,7 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
     const size_t d = g->d, clips = e->options.clips, rows = clips * e->tokens, f = sizeof(float);
     const bool pool = e->weights->pool.kv != NULL;
     const struct buffer all[BUFFERS] = {
-        {e->starts, (clips + 1) * sizeof *e->starts},
+        {e->sequence.starts, (clips + 1) * sizeof *e->sequence.starts},
         {e->singles, (clips + 1) * sizeof *e->singles},
         {e->prefix_rows, e->prefix * d * f},
         {e->positions, e->patches * d * f},
@@ -156,7 +156,6 @@ static void check_prepared(const struct encoder *encoder) {
     const struct geometry *g = encoder->geometry;
     const size_t d = g->d;
     for (size_t i = 0; i <= encoder->options.clips; i++) {
-        REQUIRE(encoder->starts[i] == i * encoder->tokens);
         REQUIRE(encoder->singles[i] == i);
     }
     const size_t placed = g->class_tokens + g->distillation_tokens;
@@ -235,7 +234,7 @@ enum plan_result plan_check(const struct geometry *geometry, const struct encode
         REQUIRE(encoder.tokens > 0 && encoder.patches + encoder.prefix == encoder.tokens);
         encoder_layout(&encoder, &counting);
         result = counting.overflow ? PLAN_TOO_LARGE : PLAN_COUNTED;
-        REQUIRE(!encoder.x && !encoder.qkv.data && !encoder.starts);
+        REQUIRE(!encoder.x && !encoder.qkv.data && !encoder.sequence.starts);
     }
     if (result == PLAN_COUNTED && counting.peak <= most_bytes && is_small(geometry, most_bytes)) {
         // A session of less than these bytes cannot hold its residual stream.
