@@ -124,6 +124,7 @@ static int open_session(struct pipeline *p, vdt_error *error) {
     options.height = options.width = settings->arch ? 0 : settings->size;
     options.pool = p->consumer->pool;
     options.layer = settings->layer;
+    reduction_apply(&settings->reduction, &options);
     const vdt_status status = vdt_session_open(&p->session, p->model, &options, error);
     if (status == VDT_OK) p->shape = vdt_session_shape(p->session);
     return status;
@@ -170,8 +171,16 @@ static uint64_t command_identity(const struct settings *s, const char *command) 
         snprintf(numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d", (int)s->sampling,
                  s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
                  (int)s->pool, s->layer, s->top, s->logits, (int)s->precision);
-    const char *texts[] = {command, s->model ? s->model : "", s->arch ? s->arch : "",
-                           n > 0 ? numbers : ""};
+    const char *const *reduction = s->reduction.texts;
+    const char *texts[] = {command,
+                           s->model ? s->model : "",
+                           s->arch ? s->arch : "",
+                           n > 0 ? numbers : "",
+                           reduction[0] ? reduction[0] : "",
+                           reduction[1] ? reduction[1] : "",
+                           reduction[2] ? reduction[2] : "",
+                           reduction[3] ? reduction[3] : "",
+                           reduction[4] ? reduction[4] : ""};
     for (size_t i = 0; i < sizeof texts / sizeof *texts + s->n_inputs; i++) {
         const size_t fixed = sizeof texts / sizeof *texts;
         const char *text = i < fixed ? texts[i] : s->inputs[i - fixed];
@@ -208,7 +217,8 @@ static void scale(float *values, size_t n, float factor) {
 
 // Adds an item's view to the clip it belongs to.
 static void gather(struct pipeline *p, const vdt_item *item, const float *logits,
-                   const float *features, const vdt_stats *stats, size_t packed) {
+                   const float *features, const vdt_stats *stats, const vdt_tokens *tokens,
+                   size_t packed) {
     struct result *result = &p->gathered;
     const bool first = item->view == 0;
     if (first)
@@ -222,10 +232,11 @@ static void gather(struct pipeline *p, const vdt_item *item, const float *logits
     result->lost = item->lost;
     result->decode_ms += item->decode_ms;
     result->preprocess_ms += item->preprocess_ms;
+    result->decide_ms += stats->decide_ms / (double)packed;
     result->embed_ms += stats->embed_ms / (double)packed;
     result->blocks_ms += stats->blocks_ms / (double)packed;
     result->head_ms += stats->head_ms / (double)packed;
-    result->macs += stats->macs / packed;
+    token_counts_add(&result->counts, tokens);
     if (logits) add(p->sum_logits, logits, p->shape->logits, first);
     if (features) add(p->sum_features, features, p->shape->features, first);
     result->logits = logits ? p->sum_logits : NULL;
@@ -290,10 +301,15 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
         if (!status && item->error.status) {
             status = report_failure(p, item);
         } else if (!status) {
+            vdt_tokens tokens;
+            vdt_session_tokens(&tokens, p->session, at, NULL);
             gather(p, item, output.logits ? p->logits + at * p->shape->logits : NULL,
-                   output.features ? p->features + at * p->shape->features : NULL, &stats, packed);
+                   output.features ? p->features + at * p->shape->features : NULL, &stats, &tokens,
+                   packed);
             at++;
-            if (item->view + 1 == item->views) status = deliver(p, item);
+            if (p->consumer->view)
+                status = p->consumer->view(p->consumer->user, &p->gathered, item->view, &tokens);
+            if (!status && item->view + 1 == item->views) status = deliver(p, item);
         }
         if (status) return -1;
     }

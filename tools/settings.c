@@ -56,6 +56,31 @@ static bool set_output(struct settings *s, const char *v) {
     return *v != '\0';
 }
 
+static bool set_indices(struct settings *s, const char *v) {
+    s->indices = v;
+    return *v != '\0';
+}
+
+static bool set_rlt(struct settings *s, const char *v) {
+    return reduction_rlt(&s->reduction, v);
+}
+
+static bool set_rlt_reference(struct settings *s, const char *v) {
+    return reduction_rlt_reference(&s->reduction, v);
+}
+
+static bool set_rlt_lengths(struct settings *s, const char *v) {
+    return reduction_rlt_lengths(&s->reduction, v);
+}
+
+static bool set_tome(struct settings *s, const char *v) {
+    return reduction_tome(&s->reduction, v);
+}
+
+static bool set_tome_attention(struct settings *s, const char *v) {
+    return reduction_tome_attention(&s->reduction, v);
+}
+
 static bool set_precision(struct settings *s, const char *v) {
     for (int precision = VDT_PRECISION_AUTO; precision <= VDT_PRECISION_INT8; precision++) {
         if (strcmp(v, vdt_precision_name((vdt_precision)precision)) != 0) continue;
@@ -195,6 +220,18 @@ static const struct option options[] = {
      "stride in frames (default: the model's)"},
     {"frames", 0, "N", FOR_READING, set_frames, "frames, 1..1024",
      "frames of a clip, where the model allows it"},
+    {"rlt", 0, "HOW", FOR_ALL, set_rlt, "off, TAU >= 0, keep:K or random:K[:SEED]",
+     "drop still tubelets: TAU (0.1), keep:K or random:K[:SEED]"},
+    {"rlt-reference", 0, "REF", FOR_ALL, set_rlt_reference, "run_head or previous",
+     "what a tubelet is compared with: run_head (default), previous"},
+    {"rlt-lengths", 0, "USE", FOR_ALL, set_rlt_lengths, "none, or some of bias,pool,embed",
+     "how run lengths are used: none (default) or bias,pool,embed"},
+    {"tome", 0, "HOW", FOR_ALL, set_tome, "off, R, R:INFLECTION (-1..1), R0,R1,... or P%",
+     "merge similar tokens: R, R:INFLECTION, R0,R1,..., P%"},
+    {"tome-attention", 0, "A", FOR_ALL, set_tome_attention, "auto, proportional or plain",
+     "weigh keys by size: auto (default), proportional or plain"},
+    {"indices", 0, "FILE", FOR_CLASSIFY, set_indices, "a file",
+     "write kept tokens, run lengths and merges to FILE"},
     {"top", 0, "K", FOR_CLASSIFY, set_top, "a number", "classes to name (default 5)"},
     {"logits", 0, NULL, FOR_CLASSIFY, set_logits, NULL, "put all logits into the JSON"},
     {"json", 0, NULL, FOR_ALL, set_json, NULL, "one JSON object a line on stdout"},
@@ -348,6 +385,7 @@ int settings_parse(struct settings *settings, const struct command *command, int
                                   .pool = VDT_POOL_HEAD,
                                   .layer = VDT_LAYER_LAST};
     *done = false;
+    reduction_init(&settings->reduction);
     settings->inputs = calloc((size_t)argc + 1, sizeof *settings->inputs);
     if (!settings->inputs) return EXIT_FAILED;
     bool options_end = false;

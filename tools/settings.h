@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include <vidette/vidette.h>
+#include "reduction.h"
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -23,10 +23,11 @@ struct settings {
     unsigned views_time, views_space;
     double seconds;
     unsigned rate, frames;
+    struct reduction reduction;
     // output
     bool json, logits, quiet, verbose, resume, no_progress;
     unsigned top;
-    const char *output;
+    const char *output, *indices;
     vdt_pool pool;
     int layer;
     // inputs
