@@ -62,11 +62,16 @@ vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
 
 static void fill_shape(struct vdt_session *session, size_t bytes) {
     const struct encoder *encoder = &session->encoder;
+    const struct expectation expected = encoder_expect(encoder);
     session->shape = (vdt_session_shape_info){
         .frames = (uint32_t)encoder->options.frames,
         .height = (uint32_t)encoder->options.height,
         .width = (uint32_t)encoder->options.width,
         .tokens = (uint32_t)encoder->tokens,
+        .tokens_kept = (uint32_t)expected.kept,
+        .tokens_final = (uint32_t)expected.final,
+        .macs = expected.macs,
+        .macs_dense = encoder_macs(encoder),
         .logits = encoder->n_logits,
         .features = encoder->n_features,
         .feature_dimensions = (uint32_t)encoder->feature_dimensions,

@@ -295,13 +295,15 @@ typedef struct vdt_session_options {
 
 // Sizes of what goes in and comes out.
 typedef struct vdt_session_shape_info {
-    uint32_t frames, height, width; // of one clip
-    uint32_t tokens;                // of one clip, prefix included
-    size_t logits;                  // floats of logits a clip; 0 without a classifier
-    size_t features;                // floats of features a clip; 0 unless a pool was asked for
-    size_t feature_shape[4];        // their dimensions
-    uint32_t feature_dimensions;    // 1..4
-    size_t bytes;                   // memory of the session
+    uint32_t frames, height, width;     // of one clip
+    uint32_t tokens;                    // of one clip, prefix included
+    uint32_t tokens_kept, tokens_final; // of one clip entering block 1 and after the last, at most
+    uint64_t macs, macs_dense;          // of one clip with its reduction, at most, and without
+    size_t logits;                      // floats of logits a clip; 0 without a classifier
+    size_t features;                    // floats of features a clip; 0 unless a pool was asked for
+    size_t feature_shape[4];            // their dimensions
+    uint32_t feature_dimensions;        // 1..4
+    size_t bytes;                       // memory of the session
 } vdt_session_shape_info;
 
 // Bytes after the processor's resize and crop, RGB interleaved: frame t, row y starts at

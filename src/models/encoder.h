@@ -92,6 +92,14 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
 // Multiply-adds of one dense clip, by formula: linear layers, attention products, patch embedding, head.
 uint64_t encoder_macs(const struct encoder *encoder);
 
+// What the reduction makes of a clip, as far as that is known before seeing it: at most. After a prepare.
+struct expectation {
+    size_t kept, final; // tokens entering block 1, after the last
+    uint64_t macs;
+};
+
+struct expectation encoder_expect(const struct encoder *encoder);
+
 // The same without the head for a clip of `kept` tokens, of which layers[i] are left after block i; NULL: all
 // of them, always.
 uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const uint32_t *layers);

@@ -277,10 +277,28 @@ uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const ui
     return macs;
 }
 
-uint64_t encoder_macs(const struct encoder *encoder) {
+static uint64_t head_macs(const struct encoder *encoder) {
     const uint64_t d = encoder->geometry->d;
     const uint64_t read = encoder->geometry->classifier == READ_CLASS_AND_MEAN ? 2 * d : d;
     const uint64_t classifiers = encoder->weights->classifier2 ? 2 : 1;
-    return encoder_block_macs(encoder, encoder->tokens, NULL) +
-           classifiers * encoder->n_logits * read;
+    return classifiers * encoder->n_logits * read;
+}
+
+uint64_t encoder_macs(const struct encoder *encoder) {
+    return encoder_block_macs(encoder, encoder->tokens, NULL) + head_macs(encoder);
+}
+
+struct expectation encoder_expect(const struct encoder *encoder) {
+    const vdt_rlt_mode mode = encoder->rlt.options.mode;
+    const bool budget = mode == VDT_RLT_KEEP || mode == VDT_RLT_RANDOM;
+    uint32_t layers[LIMIT_BLOCKS];
+    size_t n = budget ? encoder->rlt.options.keep : encoder->tokens;
+    struct expectation expected = {.kept = n};
+    for (size_t i = 0; i < encoder->geometry->blocks; i++) {
+        n -= tome_merges(&encoder->tome, n, encoder->prefix, i);
+        layers[i] = (uint32_t)n;
+    }
+    expected.final = n;
+    expected.macs = encoder_block_macs(encoder, expected.kept, layers) + head_macs(encoder);
+    return expected;
 }

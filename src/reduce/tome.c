@@ -67,9 +67,9 @@ void tome_prepare(struct tome *tome) {
     tome->options.list = NULL;
 }
 
-size_t tome_merges(const struct tome *tome, const struct sequence *sequence, size_t clip,
-                   size_t i) {
-    const size_t n = sequence_rows(sequence, clip), most = (n - sequence->prefix) / 2;
+size_t tome_merges(const struct tome *tome, size_t n, size_t prefix, size_t i) {
+    const size_t most = (n - prefix) / 2;
+    if (tome->options.mode == VDT_TOME_OFF) return 0;
     if (tome->options.mode == VDT_TOME_PERCENT)
         return min_size((size_t)(tome->options.percent * (double)n / 100.0), most);
     return min_size(tome->r[i], most);
@@ -241,7 +241,7 @@ static void link_task(void *argument, size_t clip, size_t thread, void *scratch)
     const size_t at = a_place(sequence, clip), start = sequence->starts[clip];
     for (size_t i = 0; i < a.n; i++) tome->keys[at + i] = select_key(tome->best[at + i]);
     select_largest(tome->chosen + at, tome->keys + at, a.n,
-                   tome_merges(tome, sequence, clip, run->block));
+                   tome_merges(tome, sequence_rows(sequence, clip), sequence->prefix, run->block));
     link_rows(run, clip);
     order_rows(run, clip);
     uint32_t *source = sequence->source + clip * sequence->tokens;
@@ -313,7 +313,7 @@ bool tome_merge(struct exec *exec, const struct tome *tome, struct sequence *seq
     size_t merges = 0;
     tome->starts[0] = 0;
     for (size_t b = 0; b < clips; b++) {
-        const size_t r = tome_merges(tome, sequence, b, i);
+        const size_t r = tome_merges(tome, sequence_rows(sequence, b), sequence->prefix, i);
         tome->starts[b + 1] = tome->starts[b] + sequence_rows(sequence, b) - r;
         merges += r;
     }

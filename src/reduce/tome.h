@@ -50,8 +50,9 @@ void tome_prepare(struct tome *tome);
 // r_i of L blocks (section 3.2): constant for inflection 0, falling to 0 for -1, rising for 1.
 uint32_t tome_schedule(uint32_t r, double inflection, size_t i, size_t blocks);
 
-// Pairs that merge in a clip of n rows in block i: the schedule's r, at most half of what may merge.
-size_t tome_merges(const struct tome *tome, const struct sequence *sequence, size_t clip, size_t i);
+// Pairs that merge in block i among n rows, `prefix` of them special: the schedule's r, at most half of
+// what may merge.
+size_t tome_merges(const struct tome *tome, size_t n, size_t prefix, size_t i);
 
 // y <- x, merged, in block i, by `keys` (rows, D) of its attention, F32 or BF16. Sequence and sizes follow.
 // False, with nothing done, where no clip has anything to merge. x and y (rows, D) do not overlap.
