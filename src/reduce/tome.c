@@ -213,6 +213,15 @@ static void link_rows(const struct run *run, size_t clip) {
     }
 }
 
+// A clip that merges nothing stays as it is, whatever it is packed with.
+static void keep_rows(const struct run *run, size_t clip) {
+    const size_t start = run->sequence->starts[clip];
+    for (size_t i = 0; i < sequence_rows(run->sequence, clip); i++) {
+        run->tome->order[start + i] = run->tome->to[start + i] = (uint32_t)i;
+        run->tome->first[start + i] = NONE;
+    }
+}
+
 // The new sequence of rows: special ones, what is left of A, B.
 static void order_rows(const struct run *run, size_t clip) {
     const struct tome *tome = run->tome;
@@ -239,9 +248,13 @@ static void link_task(void *argument, size_t clip, size_t thread, void *scratch)
     struct sequence *sequence = run->sequence;
     const struct half a = half_of(sequence, clip, PARITY_A);
     const size_t at = a_place(sequence, clip), start = sequence->starts[clip];
+    const size_t r = tome_merges(tome, sequence_rows(sequence, clip), sequence->prefix, run->block);
+    if (r == 0) {
+        keep_rows(run, clip);
+        return;
+    }
     for (size_t i = 0; i < a.n; i++) tome->keys[at + i] = select_key(tome->best[at + i]);
-    select_largest(tome->chosen + at, tome->keys + at, a.n,
-                   tome_merges(tome, sequence_rows(sequence, clip), sequence->prefix, run->block));
+    select_largest(tome->chosen + at, tome->keys + at, a.n, r);
     link_rows(run, clip);
     order_rows(run, clip);
     uint32_t *source = sequence->source + clip * sequence->tokens;
