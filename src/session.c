@@ -192,6 +192,14 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     return status;
 }
 
+vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_options *rlt, vdt_error *error) {
+    if (session->encoder.rlt.options.mode == VDT_RLT_OFF || rlt->mode == VDT_RLT_OFF) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "rlt: expected to be on, here and when the session was opened");
+    }
+    return encoder_set_rlt(&session->encoder, rlt, error);
+}
+
 vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, size_t clip,
                               vdt_error *error) {
     const struct encoder *encoder = &session->encoder;

@@ -58,8 +58,9 @@ static int time_run(struct timing *timing, const vdt_clip *clips, size_t n,
     return status;
 }
 
-// One warm-up run each, then runs in turn until both limits are met.
-static int time_runs(struct measurement *m, const vdt_clip *clips, size_t n, vdt_error *error) {
+// One warm-up run each, then runs in turn: `repeats`, or until both limits are met.
+static int time_runs(struct measurement *m, const vdt_clip *clips, size_t n, size_t repeats,
+                     vdt_error *error) {
     const vdt_session_shape_info *shape = vdt_session_shape(m->run.session);
     float *logits = calloc(n * shape->logits + 1, sizeof *logits);
     if (!logits) return -1;
@@ -74,7 +75,9 @@ static int time_runs(struct measurement *m, const vdt_clip *clips, size_t n, vdt
         status = vdt_session_run(m->dense.session, clips, n, &output, NULL, error);
     const double start = progress_now_ms();
     while (!status && m->run.runs < MOST_RUNS &&
-           (m->run.runs < LEAST_RUNS || progress_now_ms() - start < RUN_SECONDS * 1e3)) {
+           (repeats > 0
+                ? m->run.runs < repeats
+                : m->run.runs < LEAST_RUNS || progress_now_ms() - start < RUN_SECONDS * 1e3)) {
         status = time_run(&m->run, clips, n, &output, error);
         if (!status && m->reduced) status = time_run(&m->dense, clips, n, &output, error);
     }
@@ -190,7 +193,7 @@ static int time_model(struct measurement *m, const struct settings *settings, vd
     for (size_t i = 0; !status && i < batch; i++) {
         clips[i] = (vdt_clip){pixels + i * shape->frames * frame, row, frame};
     }
-    if (!status) status = time_runs(m, clips, batch, error);
+    if (!status) status = time_runs(m, clips, batch, settings->repeats, error);
     free(clips);
     free(pixels);
     return status;

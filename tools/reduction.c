@@ -52,12 +52,12 @@ bool reduction_rlt(struct reduction *reduction, const char *text) {
         rlt->mode = VDT_RLT_OFF;
         return true;
     }
-    const bool random = take_word(&text, "random:");
-    if (!random && !take_word(&text, "keep:")) {
+    const bool random = take_word(&text, "random:"), even = !random && take_word(&text, "even:");
+    if (!random && !even && !take_word(&text, "keep:")) {
         rlt->mode = VDT_RLT_THRESHOLD;
         return take_number(&text, &rlt->tau) && *text == '\0' && rlt->tau >= 0.0;
     }
-    rlt->mode = random ? VDT_RLT_RANDOM : VDT_RLT_KEEP;
+    rlt->mode = random ? VDT_RLT_RANDOM : even ? VDT_RLT_EVEN : VDT_RLT_KEEP;
     if (!take_integer(&text, UINT32_MAX, &keep)) return false;
     rlt->keep = (uint32_t)keep;
     if (random && take_word(&text, ":") && !take_integer(&text, UINT64_MAX, &rlt->seed))

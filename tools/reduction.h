@@ -20,7 +20,7 @@ void reduction_init(struct reduction *reduction);
 
 // Each reads one option's value and returns false where it is none.
 bool reduction_rlt(struct reduction *reduction,
-                   const char *text); // off | TAU | keep:K | random:K[:SEED]
+                   const char *text); // off | TAU | keep:K | random:K[:SEED] | even:K
 bool reduction_rlt_reference(struct reduction *reduction, const char *text);
 bool reduction_rlt_lengths(struct reduction *reduction, const char *text); // none | bias,pool,embed
 bool reduction_tome(struct reduction *reduction,

@@ -29,6 +29,10 @@ static bool set_batch(struct settings *s, const char *v) {
     return parse_unsigned(v, 1024, &s->batch);
 }
 
+static bool set_repeats(struct settings *s, const char *v) {
+    return parse_unsigned(v, 1000, &s->repeats);
+}
+
 static bool set_rate(struct settings *s, const char *v) {
     return parse_unsigned(v, 100000, &s->rate) && s->rate > 0;
 }
@@ -220,8 +224,8 @@ static const struct option options[] = {
      "stride in frames (default: the model's)"},
     {"frames", 0, "N", FOR_READING, set_frames, "frames, 1..1024",
      "frames of a clip, where the model allows it"},
-    {"rlt", 0, "HOW", FOR_ALL, set_rlt, "off, TAU >= 0, keep:K or random:K[:SEED]",
-     "drop still tubelets: TAU (0.1), keep:K or random:K[:SEED]"},
+    {"rlt", 0, "HOW", FOR_ALL, set_rlt, "off, TAU >= 0, keep:K, random:K[:SEED] or even:K",
+     "drop still tubelets: TAU (0.1), keep:K, random:K[:SEED], even:K"},
     {"rlt-reference", 0, "REF", FOR_ALL, set_rlt_reference, "run_head or previous",
      "what a tubelet is compared with: run_head (default), previous"},
     {"rlt-lengths", 0, "USE", FOR_ALL, set_rlt_lengths, "none, or some of bias,pool,embed",
@@ -240,6 +244,8 @@ static const struct option options[] = {
     {"threads", 0, "N", FOR_ALL, set_threads, "0..256", "threads that compute (default 0: all)"},
     {"batch", 0, "N", FOR_BATCH, set_batch, "clips, 0..1024",
      "most clips packed into a call (default 0: by their size)"},
+    {"repeats", 0, "N", FOR_BENCH, set_repeats, "runs, 0..1000",
+     "timed runs (default 0: five seconds, at least 5)"},
     {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
      "highest instruction set to use (default best)"},
     {"resume", 0, NULL, FOR_READING, set_resume, NULL,

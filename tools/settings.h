@@ -17,7 +17,8 @@ struct settings {
     vdt_precision precision;
     unsigned threads;
     vdt_cpu cpu;
-    unsigned batch; // clips packed a call, 0: by the number of tokens
+    unsigned batch;   // clips packed a call, 0: by the number of tokens
+    unsigned repeats; // bench, 0: by time
     // video
     vdt_sampling_kind sampling;
     unsigned views_time, views_space;

@@ -213,6 +213,7 @@ typedef enum vdt_rlt_mode {
     VDT_RLT_KEEP, // exactly `keep` tokens a clip: the highest scores against the tubelet before, ties to
                   // the lower index
     VDT_RLT_RANDOM, // exactly `keep` tokens a clip, drawn by `seed`: the control for every other result
+    VDT_RLT_EVEN, // whole steps in time, evenly spread, at most `keep` tokens: as if frames were left out
 } vdt_rlt_mode;
 
 typedef enum vdt_rlt_reference { // what a tubelet is compared with, by threshold
@@ -230,7 +231,7 @@ enum { // how a kept token's run length l, the tubelets it stands for, is used: 
 typedef struct vdt_rlt_options {
     vdt_rlt_mode mode;           // default OFF
     double tau;                  // THRESHOLD: finite, >= 0, of normalised pixels; default 0.1
-    uint32_t keep;               // KEEP, RANDOM: tokens a clip, prefix included; default 0
+    uint32_t keep;               // KEEP, RANDOM, EVEN: tokens a clip, prefix included; default 0
     uint64_t seed;               // RANDOM; default 0
     vdt_rlt_reference reference; // THRESHOLD; default RUN_HEAD
     uint32_t lengths;            // VDT_RLT_LENGTHS_*; default 0, none
@@ -359,6 +360,10 @@ VDT_API const vdt_session_shape_info *vdt_session_shape(const vdt_session *sessi
 // NULL. After a cancellation the outputs hold nothing of use.
 VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
                                    const vdt_output *output, vdt_stats *stats, vdt_error *error);
+
+// Changes what RLT does from the next run on, in a session that was opened with RLT on. Allocates nothing.
+VDT_API vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_options *rlt,
+                                       vdt_error *error);
 
 // The tokens of clip `clip` of the last vdt_session_run that returned VDT_OK. The arrays belong to the
 // session and hold until its next run. VDT_ERROR_ARGUMENT where that run had no such clip.

@@ -77,6 +77,9 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
                  const struct geometry *geometry, const struct weights *weights,
                  const struct encoder_options *options, vdt_error *error);
 
+// Changes RLT's options in a plan that has its buffers (RLT was not off), or while it is made.
+int encoder_set_rlt(struct encoder *encoder, const vdt_rlt_options *options, vdt_error *error);
+
 // Takes every buffer from the arena.
 void encoder_layout(struct encoder *encoder, struct arena *arena);
 

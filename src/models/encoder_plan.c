@@ -97,28 +97,37 @@ static int plan_pool(struct encoder *encoder, vdt_error *error) {
     return VDT_OK;
 }
 
+int encoder_set_rlt(struct encoder *encoder, const vdt_rlt_options *options, vdt_error *error) {
+    const uint32_t lengths = options->mode == VDT_RLT_OFF ? 0 : options->lengths;
+    const bool merges = encoder->tome.options.mode != VDT_TOME_OFF;
+    struct rlt rlt = encoder->rlt;
+    rlt.options = *options;
+    const int status = rlt_check(&rlt, encoder->weights->length_rows != NULL, error);
+    if (status) return status;
+    encoder->rlt = rlt;
+    encoder->bias_keys = (merges && encoder->tome.proportional) || (lengths & VDT_RLT_LENGTHS_BIAS);
+    encoder->weigh_means = merges || (lengths & VDT_RLT_LENGTHS_POOL);
+    return VDT_OK;
+}
+
 static int plan_reduction(struct encoder *encoder, vdt_error *error) {
     const struct geometry *geometry = encoder->geometry;
     const struct encoder_options *options = &encoder->options;
-    const uint32_t lengths = options->rlt.mode == VDT_RLT_OFF ? 0 : (uint32_t)options->rlt.lengths;
-    encoder->rlt = (struct rlt){.options = options->rlt,
-                                .grid = encoder->grid,
+    const vdt_tome_attention attention = options->tome.attention;
+    encoder->rlt = (struct rlt){.grid = encoder->grid,
                                 .tubelet = geometry->tubelet,
                                 .patch = geometry->patch,
                                 .prefix = encoder->prefix,
                                 .scale = options->scale};
     encoder->tome = (struct tome){.options = options->tome,
+                                  .proportional = attention == VDT_TOME_ATTENTION_AUTO
+                                                      ? !geometry->masked_pretraining
+                                                      : attention == VDT_TOME_PROPORTIONAL,
                                   .blocks = geometry->blocks,
                                   .heads = geometry->heads,
                                   .d = geometry->d / geometry->heads};
-    const bool merges = options->tome.mode != VDT_TOME_OFF;
-    const bool proportional =
-        options->tome.attention == VDT_TOME_PROPORTIONAL ||
-        (options->tome.attention == VDT_TOME_ATTENTION_AUTO && !geometry->masked_pretraining);
-    encoder->bias_keys = (merges && proportional) || (lengths & VDT_RLT_LENGTHS_BIAS);
-    encoder->weigh_means = merges || (lengths & VDT_RLT_LENGTHS_POOL);
-    const int status = rlt_check(&encoder->rlt, encoder->weights->length_rows != NULL, error);
-    return status ? status : tome_check(&encoder->tome, error);
+    const int status = tome_check(&encoder->tome, error);
+    return status ? status : encoder_set_rlt(encoder, &options->rlt, error);
 }
 
 int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
@@ -290,7 +299,7 @@ uint64_t encoder_macs(const struct encoder *encoder) {
 
 struct expectation encoder_expect(const struct encoder *encoder) {
     const vdt_rlt_mode mode = encoder->rlt.options.mode;
-    const bool budget = mode == VDT_RLT_KEEP || mode == VDT_RLT_RANDOM;
+    const bool budget = mode != VDT_RLT_OFF && mode != VDT_RLT_THRESHOLD;
     uint32_t layers[LIMIT_BLOCKS];
     size_t n = budget ? encoder->rlt.options.keep : encoder->tokens;
     struct expectation expected = {.kept = n};

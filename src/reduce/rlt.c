@@ -29,7 +29,7 @@ static int check_keep(const struct rlt *rlt, vdt_error *error) {
 int rlt_check(const struct rlt *rlt, bool has_table, vdt_error *error) {
     const vdt_rlt_options *options = &rlt->options;
     const uint32_t all = VDT_RLT_LENGTHS_BIAS | VDT_RLT_LENGTHS_POOL | VDT_RLT_LENGTHS_EMBED;
-    if (options->mode > VDT_RLT_RANDOM || options->reference > VDT_RLT_PREVIOUS ||
+    if (options->mode > VDT_RLT_EVEN || options->reference > VDT_RLT_PREVIOUS ||
         (options->lengths & ~all)) {
         return status_fail(error, VDT_ERROR_ARGUMENT,
                            "rlt: unknown mode %d, reference %d or lengths %#x", (int)options->mode,
@@ -55,8 +55,7 @@ void rlt_layout(struct rlt *rlt, struct arena *arena, size_t clips) {
     if (rlt->options.mode == VDT_RLT_OFF) return;
     if (!checked_multiply(&count, clips, patches_of(rlt))) arena->overflow = true;
     rlt->mask = arena_take(arena, count, sizeof *rlt->mask);
-    if (rlt->options.mode != VDT_RLT_THRESHOLD)
-        rlt->keys = arena_take(arena, count, sizeof *rlt->keys);
+    rlt->keys = arena_take(arena, count, sizeof *rlt->keys);
 }
 
 /* ---- scores -------------------------------------------------------------------------------- */
@@ -120,6 +119,15 @@ static void key_position(const struct run *run, size_t clip, size_t h, size_t w)
     }
 }
 
+// One position where `steps` of its T tubelets stay, evenly spread: step t is the first of its share.
+static void decide_evenly(const struct run *run, size_t clip, size_t h, size_t w) {
+    const struct rlt *rlt = run->rlt;
+    const size_t T = rlt->grid.t, steps = (rlt->options.keep - rlt->prefix) / positions_of(rlt);
+    uint8_t *mask = rlt->mask + clip * patches_of(rlt) + h * rlt->grid.w + w;
+    for (size_t t = 0; t < T; t++)
+        mask[t * positions_of(rlt)] = t == 0 || t * steps / T > (t - 1) * steps / T;
+}
+
 // A row of positions of a clip.
 static void score_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
@@ -127,10 +135,11 @@ static void score_task(void *argument, size_t task, size_t thread, void *scratch
     const struct run *run = argument;
     const size_t clip = task / run->rlt->grid.h, h = task % run->rlt->grid.h;
     for (size_t w = 0; w < run->rlt->grid.w; w++) {
-        if (run->rlt->options.mode == VDT_RLT_THRESHOLD)
-            decide_by_threshold(run, clip, h, w);
-        else
-            key_position(run, clip, h, w);
+        switch (run->rlt->options.mode) {
+        case VDT_RLT_THRESHOLD: decide_by_threshold(run, clip, h, w); break;
+        case VDT_RLT_EVEN: decide_evenly(run, clip, h, w); break;
+        default: key_position(run, clip, h, w);
+        }
     }
 }
 
@@ -157,7 +166,8 @@ static void list_task(void *argument, size_t clip, size_t thread, void *scratch)
     uint32_t *indices = sequence->indices + clip * sequence->tokens,
              *lengths = sequence->lengths + clip * sequence->tokens,
              *source = sequence->source + clip * sequence->tokens;
-    if (rlt->options.mode != VDT_RLT_THRESHOLD) decide_by_budget(rlt, clip);
+    const vdt_rlt_mode mode = rlt->options.mode;
+    if (mode == VDT_RLT_KEEP || mode == VDT_RLT_RANDOM) decide_by_budget(rlt, clip);
     const uint8_t *mask = rlt->mask + clip * n;
     uint32_t rows = (uint32_t)prefix; // of the prefix stays what sequence_start wrote
     for (size_t i = 0; i < n; i++) {

@@ -28,7 +28,7 @@ struct rlt {
     size_t tubelet, patch, prefix; // s, p; tokens before the patches
     struct pixel_scale scale;
     uint8_t *mask;  // (clips, patches) 1: kept
-    uint64_t *keys; // (clips, patches) KEEP, RANDOM: the order of what is kept
+    uint64_t *keys; // (clips, patches) the order of what is kept within a budget
 };
 
 // The options against their ranges, the clip's shape and the model; `has_table`: it holds a table of length

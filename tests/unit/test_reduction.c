@@ -385,6 +385,7 @@ static void run_lengths_fill_the_clip(void **state) {
         {.mode = VDT_RLT_KEEP, .keep = 50},
         {.mode = VDT_RLT_RANDOM, .keep = 50, .seed = 9},
         {.mode = VDT_RLT_KEEP, .keep = PLACES},
+        {.mode = VDT_RLT_EVEN, .keep = 3 * PLACES},
     };
     uint8_t *pixels = make_clips(MOST_CLIPS, 14);
     for (size_t i = 0; i < sizeof rlts / sizeof *rlts * MOST_CLIPS; i++) {
@@ -589,6 +590,40 @@ static void greedy_schedules_leave_a_token(void **state) {
     close_bench(&bench);
 }
 
+// One session through all modes gives what sessions of their own give.
+static void a_session_can_change_its_mind(void **state) {
+    (void)state;
+    const vdt_rlt_options rlts[] = {{THRESHOLD(0.1)},
+                                    {.mode = VDT_RLT_KEEP, .keep = 40, .lengths = ALL_LENGTHS},
+                                    {.mode = VDT_RLT_RANDOM, .keep = 90, .seed = 4},
+                                    {.mode = VDT_RLT_EVEN, .keep = 2 * PLACES + 5}};
+    struct bench bench;
+    vdt_error error = {0};
+    open_videomae(&bench, 2, VDT_PRECISION_F32);
+    uint8_t *pixels = make_clips(MOST_CLIPS, 19);
+    const vdt_clip clip = clip_at(pixels, 3);
+    const vdt_session_options first = session_options(rlts[0], (vdt_tome_options){0});
+    vdt_session *one = open_session(&bench, &first);
+    for (size_t i = 0; i < 8; i++) {
+        const vdt_session_options options = session_options(rlts[i % 4], (vdt_tome_options){0});
+        vdt_session *own = open_session(&bench, &options);
+        float logits[2][LABELS];
+        require(vdt_session_set_rlt(one, &rlts[i % 4], &error), &error);
+        require(vdt_session_run(one, &clip, 1, &(vdt_output){.logits = logits[0]}, NULL, &error),
+                &error);
+        require(vdt_session_run(own, &clip, 1, &(vdt_output){.logits = logits[1]}, NULL, &error),
+                &error);
+        assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+        vdt_session_close(&own);
+    }
+    const vdt_rlt_options wrong = {.mode = VDT_RLT_KEEP, .keep = 3}, off = {0};
+    assert_int_equal(vdt_session_set_rlt(one, &wrong, NULL), VDT_ERROR_ARGUMENT);
+    assert_int_equal(vdt_session_set_rlt(one, &off, NULL), VDT_ERROR_ARGUMENT);
+    vdt_session_close(&one);
+    free(pixels);
+    close_bench(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clips_equal_the_twins),
@@ -603,6 +638,7 @@ int main(void) {
         cmocka_unit_test(wrong_options_are_named),
         cmocka_unit_test(embedding_lengths_needs_the_table),
         cmocka_unit_test(greedy_schedules_leave_a_token),
+        cmocka_unit_test(a_session_can_change_its_mind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
