@@ -164,7 +164,7 @@ static int allocate(struct pipeline *p) {
 }
 
 // FNV-1a over everything that decides what the output holds.
-static uint64_t command_identity(const struct settings *s, const char *command) {
+uint64_t command_identity(const struct settings *s, const char *command) {
     uint64_t hash = 0xcbf29ce484222325u;
     char numbers[256];
     const int n =
@@ -180,7 +180,11 @@ static uint64_t command_identity(const struct settings *s, const char *command) 
                            reduction[1] ? reduction[1] : "",
                            reduction[2] ? reduction[2] : "",
                            reduction[3] ? reduction[3] : "",
-                           reduction[4] ? reduction[4] : ""};
+                           reduction[4] ? reduction[4] : "",
+                           s->root ? s->root : "",
+                           s->part ? s->part : "",
+                           s->sweeps[0] ? s->sweeps[0] : "",
+                           s->sweeps[1] ? s->sweeps[1] : ""};
     for (size_t i = 0; i < sizeof texts / sizeof *texts + s->n_inputs; i++) {
         const size_t fixed = sizeof texts / sizeof *texts;
         const char *text = i < fixed ? texts[i] : s->inputs[i - fixed];

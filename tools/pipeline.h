@@ -39,6 +39,9 @@ struct consumer {
 int pipeline_run(const struct settings *settings, const char *command,
                  const struct consumer *consumer);
 
+// A number for everything that decides what an output of `command` holds.
+uint64_t command_identity(const struct settings *settings, const char *command);
+
 // Opens context and model as the settings say. On failure prints the message and returns -1.
 int open_model(vdt_context **context, vdt_model **model, const struct settings *settings,
                vdt_progress_fn progress, void *user);

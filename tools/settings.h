@@ -29,6 +29,12 @@ struct settings {
     bool json, logits, quiet, verbose, resume, no_progress;
     unsigned top;
     const char *output, *indices;
+    // eval
+    const char *root, *part;
+    const char *sweeps[2]; // (n_sweeps) rlt=..., tome=...
+    size_t n_sweeps;
+    bool write_recommendation;
+    double min_agreement;
     vdt_pool pool;
     int layer;
     // inputs
@@ -42,9 +48,11 @@ enum command_bits {
     FOR_EMBED = 2,
     FOR_INFO = 4,
     FOR_BENCH = 8,
+    FOR_EVAL = 16,
     FOR_READING = FOR_CLASSIFY | FOR_EMBED, // those that read inputs through a pipeline
     FOR_BATCH = FOR_READING | FOR_BENCH,
-    FOR_ALL = FOR_READING | FOR_INFO | FOR_BENCH,
+    FOR_LISTS = FOR_READING | FOR_EVAL,
+    FOR_ALL = FOR_READING | FOR_INFO | FOR_BENCH | FOR_EVAL,
 };
 
 struct command {
