@@ -83,7 +83,7 @@ static void print_text(const struct classify *c, const struct result *r, FILE *f
             "%.1f ms\n",
             r->decode_ms, r->preprocess_ms, r->decide_ms, r->embed_ms, r->blocks_ms, r->head_ms,
             total_ms(r));
-    if (!reduction_is_on(&c->settings->reduction)) return;
+    if (r->counts.macs == r->counts.macs_dense) return;
     fprintf(file, "    %llu of %llu tokens, %llu at the end; %.2f of %.2f GMAC\n",
             (unsigned long long)r->counts.kept, (unsigned long long)r->counts.total,
             (unsigned long long)r->counts.layers[r->counts.n_layers - 1],

@@ -154,7 +154,9 @@ static int describe_model(const struct settings *settings, vdt_context **context
     if (open_model(context, model, settings, NULL, NULL)) return EXIT_FAILED;
     vdt_session_options_init(&options);
     options.height = options.width = settings->arch ? 0 : settings->size;
-    reduction_apply(&settings->reduction, &options);
+    struct reduction reduction;
+    if (reduction_or_recommended(&reduction, &settings->reduction, *model)) return EXIT_FAILED;
+    reduction_apply(&reduction, &options);
     if (vdt_session_open(&session, *model, &options, &error)) {
         fprintf(stderr, "vidette: %s\n", error.message);
         return EXIT_FAILED;

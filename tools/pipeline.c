@@ -81,6 +81,7 @@ struct pipeline {
     vdt_session *session;
     vdt_reader *reader;
     const vdt_session_shape_info *shape;
+    struct reduction reduction; // typed, or recommended by the model's directory
     struct output output;
     struct progress progress;
     size_t first_input; // those before are done
@@ -124,7 +125,8 @@ static int open_session(struct pipeline *p, vdt_error *error) {
     options.height = options.width = settings->arch ? 0 : settings->size;
     options.pool = p->consumer->pool;
     options.layer = settings->layer;
-    reduction_apply(&settings->reduction, &options);
+    if (reduction_or_recommended(&p->reduction, &settings->reduction, p->model)) return VDT_END;
+    reduction_apply(&p->reduction, &options);
     const vdt_status status = vdt_session_open(&p->session, p->model, &options, error);
     if (status == VDT_OK) p->shape = vdt_session_shape(p->session);
     return status;
@@ -207,6 +209,10 @@ static void describe(const struct pipeline *p) {
         vdt_precision_name(info->precision), vdt_context_threads(p->context),
         vdt_context_cpu(p->context), (double)info->weight_bytes * 1e-6,
         (double)p->shape->bytes * 1e-6, p->batch);
+    if (reduction_is_on(&p->reduction)) {
+        fprintf(stderr, "vidette: at most %u tokens, %u after the last block, %.2f GMAC a clip\n",
+                p->shape->tokens_kept, p->shape->tokens_final, (double)p->shape->macs * 1e-9);
+    }
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -339,7 +345,8 @@ static int open_all(struct pipeline *p, const char *command) {
     vdt_error error = {0};
     const struct settings *settings = p->settings;
     if (open_model(&p->context, &p->model, settings, on_progress, p)) return -1;
-    if (open_session(p, &error)) return complain(&error);
+    const vdt_status opened = open_session(p, &error);
+    if (opened) return opened == VDT_END ? -1 : complain(&error);
     if (allocate(p)) return -1;
     if (settings->verbose) describe(p);
     const uint64_t identity = command_identity(settings, command);

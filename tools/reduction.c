@@ -140,6 +140,33 @@ bool reduction_tome_attention(struct reduction *reduction, const char *text) {
     return false;
 }
 
+int reduction_or_recommended(struct reduction *out, const struct reduction *typed,
+                             const vdt_model *model) {
+    const vdt_recommendation *advice = vdt_model_info_get(model)->recommended;
+    *out = *typed;
+    for (size_t i = 0; i < sizeof typed->texts / sizeof *typed->texts; i++) {
+        if (typed->texts[i]) return 0;
+    }
+    if (!advice) return 0;
+    const struct {
+        const char *name, *text;
+        bool (*read)(struct reduction *reduction, const char *text);
+    } members[] = {{"rlt", advice->rlt, reduction_rlt},
+                   {"rlt_reference", advice->rlt_reference, reduction_rlt_reference},
+                   {"rlt_lengths", advice->rlt_lengths, reduction_rlt_lengths},
+                   {"tome", advice->tome, reduction_tome},
+                   {"tome_attention", advice->tome_attention, reduction_tome_attention}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        if (!members[i].text || members[i].read(out, members[i].text)) continue;
+        fprintf(stderr,
+                "vidette: %s: vidette.json: %s: expected what --%s takes, found '%s'; --rlt off "
+                "runs without it\n",
+                vdt_model_info_get(model)->name, members[i].name, members[i].name, members[i].text);
+        return -1;
+    }
+    return 0;
+}
+
 bool reduction_is_on(const struct reduction *reduction) {
     return reduction->rlt.mode != VDT_RLT_OFF || reduction->tome.mode != VDT_TOME_OFF;
 }

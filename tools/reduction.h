@@ -27,6 +27,11 @@ bool reduction_tome(struct reduction *reduction,
                     const char *text); // off | R | R:INFLECTION | R0,R1,... | P%
 bool reduction_tome_attention(struct reduction *reduction, const char *text);
 
+// What was typed, or, where nothing of it was, what the model's directory recommends. Returns 0, or -1 after
+// a message where the recommendation cannot be read.
+int reduction_or_recommended(struct reduction *out, const struct reduction *typed,
+                             const vdt_model *model);
+
 bool reduction_is_on(const struct reduction *reduction);
 
 // Sets the options of a session.

@@ -157,14 +157,23 @@ typedef struct vdt_model_options {
     uint64_t seed; // vdt_model_open_arch only: seed of the random weights; default 0
 } vdt_model_options;
 
+// What a directory's vidette.json recommends, as the command's options of the same names spell it; members
+// that the file does not have are NULL. `vidette eval --write-recommendation` writes one.
+typedef struct vdt_recommendation {
+    const char *rlt, *rlt_reference, *rlt_lengths;
+    const char *tome, *tome_attention;
+    const char *precision; // what vdt_model_open runs in where the options say AUTO
+} vdt_recommendation;
+
 // Everything a directory says of its model. Strings live as long as the model; those marked may be
 // NULL.
 typedef struct vdt_model_info {
-    const char *family;     // "videomae", "vit", ...
-    const char *name;       // last part of the directory's path, or the name given to open_arch
-    const char *licence;    // what the model card's front matter says; may be NULL
-    uint32_t frames;        // frames a clip takes; 1 for image models
-    uint32_t tubelet;       // frames a token spans
+    const char *family;  // "videomae", "vit", ...
+    const char *name;    // last part of the directory's path, or the name given to open_arch
+    const char *licence; // what the model card's front matter says; may be NULL
+    const vdt_recommendation *recommended; // NULL: the directory has no vidette.json
+    uint32_t frames;                       // frames a clip takes; 1 for image models
+    uint32_t tubelet;                      // frames a token spans
     uint32_t rate;          // stride in frames between the sampled frames, recommended or customary
     uint32_t height, width; // pixels after the model's own preprocessing
     uint32_t patch;         // pixel side of a token

@@ -79,6 +79,52 @@ run classify -m "$model" "$clip" --json --rate 1 --sampling multi:2x1 --tome 4
 [ "$("$json" get macs <"$out")" != "" ] || fail "expected the operations of both views"
 [ "$(tokens)" = '{"total":256,"kept":256,"final":232,"layers":[248,240,232]}' ] || fail "expected both views"
 
+echo "eval"
+list=$work/list.csv
+printf 'path,label,part\n%s,0,a\n%s,class 1,b\n%s,4,a\n' "$clip" "$clip" "$clip" >"$list"
+run eval -m "$model" "$list" --rate 1 --sweep rlt=0.05,0.2 --sweep tome=0,4 --json
+expect_status 0
+expect_lines 13 kind rlt tome clips accuracy agreement cosine kept macs_done ms
+run eval -m "$model" "$list" --part a --rate 1 --rlt keep:60 -o "$work/table.csv"
+expect_status 0
+[ "$(wc -l <"$work/table.csv")" -eq 5 ] || fail "expected dense, a method and two controls"
+[ "$(wc -l <"$work/table.clips.csv")" -eq 9 ] || fail "expected four rows of each of two clips"
+grep -q "</svg>" "$work/table.svg" || fail "expected a picture"
+expect_gone "$work/table.csv.part"
+for arguments in "--sweep x=1" "--sweep rlt=1 --sweep rlt=2 --sweep tome=1" "--min-agreement 2" \
+    "--sampling slide:1" "--write-recommendation --arch vit-tiny"; do
+    run eval "$list" $arguments
+    expect_error 2
+done
+run eval -m "$model" "$list" --sweep rlt=0.1,x
+expect_error 1 --sweep x
+printf 'path,label\n%s,nobody\n' "$clip" >"$work/wrong.csv"
+run eval -m "$model" "$work/wrong.csv"
+expect_error 1 "line 2" nobody
+run eval -m "$model" "$work/none.csv"
+expect_error 1 none.csv
+
+echo "recommendations"
+cp -r "$model" "$work/model"
+run eval -m "$work/model" "$list" --rate 1 --tome 2 --precision f32 --min-agreement 0 --write-recommendation -q
+expect_status 0
+expect_quiet
+"$json" lines rlt tome precision agreement clips <"$work/model/vidette.json" >/dev/null || fail "expected JSON"
+printf '{"tome":"4","precision":"f32"}' >"$work/model/vidette.json"
+run classify -m "$work/model" "$clip" --json --rate 1
+[ "$(tokens)" = '{"total":128,"kept":128,"final":116,"layers":[124,120,116]}' ] || fail "expected what is recommended"
+run classify -m "$work/model" "$clip" --json --rate 1 --rlt off
+[ "$(tokens)" = '{"total":128,"kept":128,"final":128,"layers":[128,128,128]}' ] || fail "expected what was typed"
+printf '{"tome":"four"}' >"$work/model/vidette.json"
+run classify -m "$work/model" "$clip"
+expect_error 1 vidette.json tome four
+printf '{"precision":"f33"}' >"$work/model/vidette.json"
+run classify -m "$work/model" "$clip"
+expect_error 1 vidette.json precision f33
+printf '{"rlt":3}' >"$work/model/vidette.json"
+run classify -m "$work/model" "$clip"
+expect_error 1 vidette.json rlt
+
 echo "bench"
 run bench -m "$model" --json --repeats 2 --rlt keep:40
 expect_status 0
