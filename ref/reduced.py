@@ -20,8 +20,9 @@ FAMILIES = {  # model_type: module, prefix of tensor names, processor, function 
     "vit": ("vit", "vit.", "ViT", "read_block"),
     "deit": ("deit", "deit.", "DeiT", None),
     "dinov2": ("dinov2", "dinov2.", "Bit", "read_block"),
+    "siglip_vision_model": ("siglip", "vision_model.", "Siglip", "read_block"),
 }
-PROTECTED = {"videomae": 0, "vivit": 1, "vit": 1, "deit": 2, "dinov2": 1}
+PROTECTED = {"videomae": 0, "vivit": 1, "vit": 1, "deit": 2, "dinov2": 1, "siglip_vision_model": 0}
 
 
 def attention(q, k, v, H, bias):
@@ -57,12 +58,27 @@ def rlt_mask(directory, frames, family, config, rlt):
     return RLT.random_mask(shape, rlt["random"] - n_prefix, rlt.get("seed", 0))
 
 
+def attention_pool(tensors, last, config, bias):
+    """SigLIP's (siglip.py): a mean weighted by attention, so sizes weigh as log s in its logits."""
+    weights = np.split(tensors.need("head.attention.in_proj_weight"), 3)
+    biases = np.split(tensors.need("head.attention.in_proj_bias"), 3)
+    probe = tensors.need("head.probe")[0]
+    q, k, v = (linear(x, layer) for x, layer in zip((probe, last, last), zip(weights, biases)))
+    z = linear(attention(q, k, v, config["num_attention_heads"], bias), tensors.linear("head.attention.out_proj"))[0]
+    y = layer_norm(z, tensors.norm("head.layernorm"), config["layer_norm_eps"])
+    hidden = ACTIVATIONS[config["hidden_act"]](linear(y, tensors.linear("head.mlp.fc1")))
+    return z + linear(hidden, tensors.linear("head.mlp.fc2"))
+
+
 def readout(config, tensors, x, sizes, prefix):
     """The logits of the last block's output; `sizes` weigh the mean."""
     kind, eps = config["model_type"], config["layer_norm_eps"]
     if kind == "videomae":
         head = layer_norm(np.average(x, axis=0, weights=sizes), tensors.norm("fc_norm"), 1e-5)
         return linear(head, tensors.linear("classifier"))
+    if kind == "siglip_vision_model":
+        last = layer_norm(x, tensors.norm("post_layernorm"), eps)
+        return attention_pool(tensors, last, config, np.log(sizes))
     last = layer_norm(x, tensors.norm("layernorm"), eps)
     if kind == "deit":
         return importlib.import_module("deit").classify(tensors, last)

@@ -11,7 +11,7 @@ models are those of tests/golden. expected.safetensors holds, for every setting 
     NAME.kept, NAME.lengths    token indices in (t, h, w) order and the run lengths of the kept
     NAME.source                (N) the row after the last block that stands for each token
     NAME.layers                (L) tokens left after each block
-    NAME.logits                (labels)
+    NAME.logits                (labels); of siglip_vision, which has none, the pooled output
 
 tests/unit/test_reduction.c runs the same settings. Needs NumPy only.
 """
@@ -54,7 +54,7 @@ CLIPS = {  # the settings of both clip models
     "both_weighted": rlt(tau=0.1, lengths=["bias", "pool"]) | tome((7, 0.0), False),
 }
 IMAGES = {"merge": tome((2, 0.0), True), "merge_plain": tome((1, 1.0), False), "merge_half": tome("50%", True)}
-IMAGE_MODELS = ("vit_classification", "deit_with_teacher", "dinov2_classification")
+IMAGE_MODELS = ("vit_classification", "deit_with_teacher", "dinov2_classification", "siglip_vision")
 
 # ---- tiny models --------------------------------------------------------------------------------------
 
