@@ -9,6 +9,7 @@ struct vdt_session {
     void *memory; // every buffer of the encoder
     struct encoder encoder;
     vdt_session_shape_info shape;
+    size_t clips_run; // of the last run that succeeded
 };
 
 #endif

@@ -11,6 +11,8 @@ const struct command commands[] = {
     {"embed", FOR_EMBED, "[-m MODEL] INPUT... -o FILE",
      "Features of each input, as an array or as JSON lines.",
      "vidette embed -m ./dinov2-small --pool mean photos/*.png -o features.npy", embed_run},
+    {"eval", FOR_EVAL, "[-m MODEL] LIST.csv", "Accuracy beside cost, over settings.",
+     "vidette eval --sweep rlt=0.05,0.1,0.2 --sweep tome=0,8,16 test.csv -o results.csv", eval_run},
     {"bench", FOR_BENCH, "[-m MODEL | --arch NAME]",
      "Speed by stage, against the measured peak of this machine.",
      "vidette bench --arch videomae-base", bench_run},
