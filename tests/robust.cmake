@@ -29,7 +29,7 @@ endforeach()
 
 # ---- fuzz targets: a plain main() replays each kept corpus; with clang and VIDETTE_FUZZ=ON they are libFuzzer's, too
 
-set(VIDETTE_FUZZ_TARGETS safetensors config npy plan)
+set(VIDETTE_FUZZ_TARGETS safetensors config npy plan reduce)
 add_library(test_fuzz STATIC fuzz/fuzz.c fuzz/tiny_model.c)
 target_include_directories(test_fuzz PUBLIC fuzz)
 target_link_libraries(test_fuzz PUBLIC test_plan_check PkgConfig::JANSSON)

@@ -233,8 +233,8 @@ typedef enum vdt_rlt_reference { // what a tubelet is compared with, by threshol
 enum { // how a kept token's run length l, the tubelets it stands for, is used: a set
     VDT_RLT_LENGTHS_BIAS = 1, // log l is added to the attention logits of its key
     VDT_RLT_LENGTHS_POOL = 2, // means over the tokens are weighted by l
-    VDT_RLT_LENGTHS_EMBED =
-        4, // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+    // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+    VDT_RLT_LENGTHS_EMBED = 4,
 };
 
 typedef struct vdt_rlt_options {
@@ -257,17 +257,16 @@ typedef enum vdt_tome_mode {
 } vdt_tome_mode;
 
 typedef enum vdt_tome_attention { // log of a token's size in the attention logits of its key
-    VDT_TOME_ATTENTION_AUTO =
-        0, // plain for families pretrained by masking (videomae), else proportional
+    VDT_TOME_ATTENTION_AUTO = 0,  // plain for families pretrained by masking (videomae), else
+                                  // proportional
     VDT_TOME_PROPORTIONAL = 1,
     VDT_TOME_PLAIN = 2,
 } vdt_tome_attention;
 
 typedef struct vdt_tome_options {
-    vdt_tome_mode mode; // default OFF
-    uint32_t r;         // SCHEDULE: 0..4194304; default 0
-    double
-        inflection; // SCHEDULE: -1 (all in the first blocks, falling to 0) .. 1 (rising); default 0
+    vdt_tome_mode mode;           // default OFF
+    uint32_t r;                   // SCHEDULE: 0..4194304; default 0
+    double inflection;            // SCHEDULE: -1 (falling to 0) .. 1 (rising from 0); default 0
     const uint32_t *list;         // LIST: n_list numbers, 0..4194304, copied when the session opens
     uint32_t n_list;              // LIST: the model's number of blocks, exactly
     double percent;               // PERCENT: 0..100; default 0

@@ -145,7 +145,7 @@ static void sum_heads(float *sum, const struct tome *tome, struct rows keys, siz
     }
 }
 
-// The nearest integer, ties to even, of |x| < 2^51: what lies below the last bit of the sum is rounded away.
+// The nearest integer, ties to even, of |x| < 2^51: what lies below the sum's last bit is rounded away.
 static double nearest(double x) {
     const double large = 0x1.8p52;
     return x + large - large;
