@@ -194,8 +194,10 @@ int classify_run(const struct settings *settings) {
         fprintf(stderr, "vidette: --indices: expected without --resume, found both\n");
         return EXIT_USAGE;
     }
-    if (indices && output_open(&c.indices, settings->indices, false, 0, settings->n_inputs))
+    if (indices && output_open(&c.indices, settings->indices, false, 0, settings->n_inputs)) {
+        output_close(&c.indices, false);
         return EXIT_FAILED;
+    }
     int status = pipeline_run(settings, "classify", &consumer);
     if (indices && output_close(&c.indices, c.whole)) status = EXIT_FAILED;
     free(c.probabilities);
