@@ -10,6 +10,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_c(table);
     norm_init_c(table);
     pixel_init_c(table);
+    difference_init_c(table);
 #if defined(__x86_64__)
     if (level < VDT_CPU_AVX2) return;
     table->name = cpu_name(VDT_CPU_AVX2);
@@ -19,6 +20,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_avx2(table);
     norm_init_avx2(table);
     pixel_init_avx2(table);
+    difference_init_avx2(table);
 
     if (level < VDT_CPU_AVX512) return;
     table->name = cpu_name(VDT_CPU_AVX512);
@@ -27,6 +29,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     finish_init_avx512(table);
     softmax_init_avx512(table);
     norm_init_avx512(table);
+    difference_init_avx512(table);
 
     if (level < VDT_CPU_AVX512_VNNI) return;
     table->name = cpu_name(VDT_CPU_AVX512_VNNI);

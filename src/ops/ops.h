@@ -75,6 +75,9 @@ size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
 //
 //     logit_ij = scale q_i . k_j  +  bias_j  +  q_i . h[y_j - y_i + height - 1]  +  q_i . w[x_j - x_i + width - 1]
 //
+// Sequences whose rows do not lie side by side (windows of a grid) list them; with `queries` only some of
+// a sequence's positions attend.
+//
 // The last two are decomposed relative positions (Li et al. 2022, MViTv2, section 4.1; as in ViTDet), of
 // the unscaled q: the tokens of every sequence are then a grid (height, width), row by row.
 struct relative_positions {
@@ -85,10 +88,14 @@ struct relative_positions {
 struct attention_shape {
     size_t n_sequences;
     const size_t *q_starts,
-        *k_starts;         // (n_sequences + 1), ascending from 0; no sequence without keys
-    size_t heads, d;       // d <= ATTENTION_MAX_D
-    float scale;           // of the scores, > 0: d^-1/2
-    const float *key_bias; // (keys), the same for every head; NULL: none
+        *k_starts; // (n_sequences + 1), ascending from 0; no sequence without keys
+    const uint32_t
+        *key_rows; // (keys) rows of k and v, and of q and y, that sequences consist of; NULL:
+                   // key j is row j
+    const uint32_t *queries; // (queries) each one's position in its sequence; NULL: in their order
+    size_t heads, d;         // d <= ATTENTION_MAX_D
+    float scale;             // of the scores, > 0: d^-1/2
+    const float *key_bias;   // (keys), the same for every head; NULL: none
     const struct relative_positions *relative; // NULL: none
 };
 
