@@ -50,6 +50,10 @@ void ops_linear(struct exec *exec, const struct gemm *w, struct rows y, struct r
                 const struct norm *norm, struct gemm_epilogue epilogue);
 size_t ops_linear_scratch_bytes(const struct gemm *w);
 
+// The same for rows x[index[i]], i < rows: they are read where they lie. y (rows, N), one after the other.
+void ops_linear_at(struct exec *exec, const struct gemm *w, struct rows y, struct rows x,
+                   const uint32_t *index, size_t rows, struct gemm_epilogue epilogue);
+
 // x (rows, D) += fc2(act(fc1(norm x))), or, gated, fc2(silu(gate) * up) with gate and up the two halves of
 // fc1's rows (SwiGLU, Shazeer 2020). x is f32. The hidden layer stays in the tasks' scratch memory.
 struct mlp {
@@ -62,6 +66,15 @@ struct mlp {
 void ops_mlp(struct exec *exec, const struct mlp *mlp, const struct norm *norm, struct rows x,
              size_t rows);
 size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
+
+// y (rows, D) f32 = the MLP of rows x[index[i]], i < rows, which are normalised already and are f32 or in
+// fc1's format.
+void ops_mlp_at(struct exec *exec, const struct mlp *mlp, struct rows y, struct rows x,
+                const uint32_t *index, size_t rows);
+
+// y[index[i]] <- x[i], rows of `bytes` bytes of the same format.
+void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct rows x,
+                 size_t rows, size_t bytes);
 
 /* ---- attention ----------------------------------------------------------------------------- */
 
