@@ -78,7 +78,7 @@ class Case:
 
 SLOW_PROCESSORS = {
     "VideoMAE": "VideoMAEImageProcessor", "Vivit": "VivitImageProcessor", "ViT": "ViTImageProcessor",
-    "timm": "ViTImageProcessor", "DeiT": "DeiTImageProcessor", "Dinov2": "BitImageProcessor",
+    "VitDet": "ViTImageProcessor", "timm": "ViTImageProcessor", "DeiT": "DeiTImageProcessor", "Dinov2": "BitImageProcessor",
     "Siglip": "SiglipImageProcessor", "CLIP": "CLIPImageProcessor",
 }
 
@@ -224,6 +224,25 @@ CLIP_CASES = {
         old_file("CLIPFeatureExtractor", 33, crop_size=32, do_center_crop=True, resample=3, **OPENAI), raw=True),
 }
 
+def vitdet_widths(d, heads, blocks, image, windowed, window, **more):
+    config = widths(d, heads, 0, blocks, image, pretrain_image_size=24, mlp_ratio=2, window_size=window,
+                    window_block_indices=windowed, use_relative_position_embeddings=True, **more)
+    return config
+
+
+VITDET_CASES = {
+    "vitdet_windows": Case(  # 5 x 5 tokens in windows of 3: padded; positions resized from 3 x 3
+        "VitDetBackbone", vitdet_widths(32, 2, 4, 40, [0, 1, 3], 3), dict(size=square(40), **IMAGENET), labels=0),
+    "vitdet_resized": Case(  # the table of distances goes from 4 x 4 tokens to 6 x 6
+        "VitDetBackbone", vitdet_widths(24, 2, 3, 32, [1], 2), dict(size=square(48), **IMAGENET), labels=0),
+    "vitdet_gathered": Case(  # the table of pairs goes from 6 x 6 tokens to 5 x 5
+        "VitDetBackbone", vitdet_widths(32, 2, 2, 48, [0], 4, rel_pos_resize="gathered_bicubic"),
+        dict(size=square(40), **IMAGENET), labels=0),
+    "vitdet_bare": Case(  # no relative positions, no windows
+        "VitDetBackbone", dict(vitdet_widths(24, 3, 2, 32, [], 0), use_relative_position_embeddings=False),
+        dict(size=square(32), **IMAGENET), labels=0),
+}
+
 V5_CASES = {  # as transformers 5 writes them, in its own tensor names
     "v5_vit": Case("ViTForImageClassification", widths(32, 2, 64), EXACT, stream=0.01),
     "v5_vit_pooler": Case("ViTModel", widths(32, 4, 48), EXACT, labels=0),
@@ -248,7 +267,8 @@ V5_CASES = {  # as transformers 5 writes them, in its own tensor names
 for case in V5_CASES.values():
     case.version = 5
 
-CASES = {**VIDEOMAE_CASES, **VIVIT_CASES, **VIT_CASES, **DINOV2_CASES, **SIGLIP_CASES, **CLIP_CASES, **V5_CASES}
+CASES = {**VIDEOMAE_CASES, **VIVIT_CASES, **VIT_CASES, **DINOV2_CASES, **SIGLIP_CASES, **CLIP_CASES, **VITDET_CASES,
+         **V5_CASES}
 
 
 # ---- numbers ----------------------------------------------------------------------------------------
@@ -297,7 +317,7 @@ def draw(rng, name, shape):
 
 WRITERS = (  # to the residual stream: embeddings, CLIP's first norm, the last layer of attention and MLP
     "patch_embed", "position_embedding", "pos_embed", "token", "class_embedding", "pre_layrnorm",
-    "attention.output.dense", "attn.proj", "out_proj", "o_proj", "output.dense", "mlp.fc2", "weights_out",
+    "attention.output.dense", "attention.proj", "attn.proj", "out_proj", "o_proj", "output.dense", "mlp.fc2", "weights_out",
     "down_proj")
 
 
@@ -429,8 +449,9 @@ def load_model(case, directory, dtype):
         model.load_state_dict(load_file(directory / "model.safetensors"))
         return model.to(dtype).eval()
     # Attention in plain Python computes its softmax in float32 whatever the dtype; this one does not.
+    more = {} if case.model.startswith("VitDet") else dict(attn_implementation="sdpa")
     model, report = getattr(transformers, case.model).from_pretrained(
-        directory, dtype=dtype, attn_implementation="sdpa", output_loading_info=True)
+        directory, dtype=dtype, output_loading_info=True, **more)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         strange = [key for key in report[problem] if not key.endswith("position_ids")]
         if strange:
@@ -498,6 +519,27 @@ def run_timm(model, pixels):
     return hidden, {"last": last[0], "head": last[0, 0], "logits": model(pixels)[0]}
 
 
+def gathered_positions(q_size, k_size, table):
+    """The published Eventful models' way to another size: the table of all pairs is resized, bicubically."""
+    side = (table.shape[0] + 1) // 2
+    distance = torch.arange(side)[:, None] - torch.arange(side)[None, :] + side - 1
+    pairs = table[distance].permute(2, 0, 1)[None]
+    if (q_size, k_size) != (side, side):
+        pairs = torch.nn.functional.interpolate(pairs, (q_size, k_size), mode="bicubic", align_corners=False)
+    return pairs[0].permute(1, 2, 0)
+
+
+def run_vitdet(model, pixels):
+    from transformers.models.vitdet import modeling_vitdet
+    original = modeling_vitdet.get_rel_pos
+    if getattr(model.config, "rel_pos_resize", "linear") == "gathered_bicubic":
+        modeling_vitdet.get_rel_pos = gathered_positions
+    output, hidden = record_hidden(model.encoder.layer, lambda: model(pixels))
+    modeling_vitdet.get_rel_pos = original
+    hidden = [tensor.flatten(1).T for tensor in hidden]  # (D, h, w) to (N, D)
+    return hidden, {"last": output.feature_maps[-1][0].flatten(1).T}
+
+
 def run_transformers(model, pixels):
     tower = find_tower(model)
     config = getattr(model.config, "vision_config", model.config)
@@ -518,7 +560,7 @@ def run_transformers(model, pixels):
 @torch.no_grad()
 def run_model(case, directory, pixels, dtype):
     model = load_model(case, directory, dtype)
-    run = run_timm if case.model == "timm" else run_transformers
+    run = {"timm": run_timm, "VitDetBackbone": run_vitdet}.get(case.model, run_transformers)
     hidden, tensors = run(model, torch.from_numpy(pixels).to(dtype)[None])
     return {**{f"hidden.{i}": tensor for i, tensor in enumerate(hidden)}, **tensors}
 

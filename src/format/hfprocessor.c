@@ -8,6 +8,10 @@ enum { MAX_SIDE = 16384 };
 
 #define HALF                                                                                       \
     { 0.5, 0.5, 0.5 }
+#define IMAGENET_MEAN                                                                              \
+    { 0.485, 0.456, 0.406 }
+#define IMAGENET_STD                                                                               \
+    { 0.229, 0.224, 0.225 }
 #define CLIP_MEAN                                                                                  \
     { 0.48145466, 0.4578275, 0.40821073 }
 #define CLIP_STD                                                                                   \
@@ -28,6 +32,7 @@ static const struct {
     {"VideoMAE", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, HALF, HALF},
     {"Vivit", false, RESIZE_SHORTEST_EDGE, 256, RESAMPLE_BILINEAR, true, 1 / 127.5, true, HALF, HALF},
     {"ViT", true, RESIZE_EXACT, 224, RESAMPLE_BILINEAR, false, 1 / 255.0, false, HALF, HALF},
+    {"VitDet", true, RESIZE_EXACT, 1024, RESAMPLE_BILINEAR, false, 1 / 255.0, false, IMAGENET_MEAN, IMAGENET_STD},
     {"DeiT", true, RESIZE_EXACT, 256, RESAMPLE_BICUBIC, true, 1 / 255.0, false, HALF, HALF},
     {"Bit", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},
     {"CLIP", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},

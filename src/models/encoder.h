@@ -14,6 +14,7 @@
 #include "models/context.h"
 #include "models/weights.h"
 #include "nn/patch_embed.h"
+#include "nn/windows.h"
 
 // What a session is opened for.
 struct encoder_options {
@@ -52,6 +53,11 @@ struct encoder {
     float *small;             // (clips, 2D)
     float *logits;            // (clips, labels)
     size_t *starts, *singles; // (clips + 1)
+    struct windows windows;   // side 0: none
+    unsigned char *padding;   // (blocks, 3D) what qkv makes of a padding row, in its format
+    struct relative_positions *relative; // (blocks); NULL: none
+    float *table; // workspace of tables of relative positions, while they are made
+    void *encoded_table;
     struct exec exec;
 };
 
@@ -71,6 +77,10 @@ void encoder_prepare(struct encoder *encoder);
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error);
+
+// How the tokens of the first n_clips clips attend in a block. The caller sets nothing more.
+struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block,
+                                               size_t n_clips);
 
 // Multiply-adds of one clip, by formula: linear layers, attention products, patch embedding, head.
 uint64_t encoder_macs(const struct encoder *encoder);

@@ -12,5 +12,6 @@ extern const struct family family_dinov2;
 extern const struct family family_dinov2_with_registers;
 extern const struct family family_siglip;
 extern const struct family family_clip;
+extern const struct family family_vitdet;
 
 #endif

@@ -6,12 +6,16 @@
 #include "core/checked.h"
 
 size_t geometry_position_rows(const struct geometry *geometry) {
-    return geometry->class_tokens + geometry->distillation_tokens +
-           geometry->frames / geometry->tubelet * (geometry->height / geometry->patch) *
-               (geometry->width / geometry->patch);
+    const size_t height = geometry->table_height ? geometry->table_height : geometry->height,
+                 width = geometry->table_width ? geometry->table_width : geometry->width;
+    return geometry->class_tokens + geometry->distillation_tokens + geometry->table_prefix +
+           geometry->frames / geometry->tubelet * (height / geometry->patch) *
+               (width / geometry->patch);
 }
 
-static size_t dimension_size(const struct geometry *geometry, enum dimension dimension) {
+static size_t dimension_size(const struct geometry *geometry, enum dimension dimension,
+                             size_t block) {
+    size_t h, w;
     switch (dimension) {
     case DIM_NONE: return 0;
     case DIM_1: return 1;
@@ -27,6 +31,11 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
     case DIM_POSITIONS: return geometry_position_rows(geometry);
     case DIM_REGISTERS: return geometry->registers;
     case DIM_PROJECTION: return geometry->projection;
+    case DIM_HEAD: return geometry->d / geometry->heads;
+    case DIM_RELATIVE_H:
+    case DIM_RELATIVE_W:
+        geometry_attention_grid(geometry, block, &h, &w);
+        return 2 * (dimension == DIM_RELATIVE_H ? h : w) - 1;
     }
     return 0;
 }
@@ -53,11 +62,11 @@ static const char *role_suffix(struct role role) {
 }
 
 // Writes the shape; returns the number of dimensions. A bias has its weight's first.
-static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role,
+static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role, size_t block,
                          const struct geometry *geometry) {
     size_t n = 0;
     while (role.rule->shape[n] != DIM_NONE && !(role.bias && n == 1)) {
-        shape[n] = dimension_size(geometry, role.rule->shape[n]);
+        shape[n] = dimension_size(geometry, role.rule->shape[n], block);
         n++;
     }
     return n;
@@ -206,7 +215,7 @@ static bool is_classifier(struct role role) {
     return role.rule->shape[0] == DIM_LABELS;
 }
 
-static int check_tensor(const struct safetensors_entry *entry, struct role role,
+static int check_tensor(const struct safetensors_entry *entry, struct role role, size_t block,
                         struct geometry *geometry, const char *file, vdt_error *error) {
     const struct tensor *tensor = &entry->tensor;
     const bool classifier = is_classifier(role);
@@ -214,7 +223,7 @@ static int check_tensor(const struct safetensors_entry *entry, struct role role,
         geometry->labels = tensor->shape[0];
     }
     size_t shape[TENSOR_DIMENSIONS];
-    const size_t n = role_shape(shape, role, geometry);
+    const size_t n = role_shape(shape, role, block, geometry);
     if (tensor->n_dimensions != n || memcmp(tensor->shape, shape, n * sizeof *shape) != 0) {
         char expected[96], found[96];
         tensor_shape_text(expected, sizeof expected, shape, n);
@@ -251,7 +260,7 @@ static int place_tensor(struct tensor_map *map, struct geometry *geometry,
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: defined twice", file,
                            entry->name);
     }
-    const int status = check_tensor(entry, role, geometry, file, error);
+    const int status = check_tensor(entry, role, block, geometry, file, error);
     if (status) return status;
     *slot = &entry->tensor;
     map->timm_names = map->timm_names || strncmp(name, "blocks.", 7) == 0;
@@ -274,6 +283,8 @@ static bool is_needed(const struct tensor_map *map, const struct geometry *geome
     case NEED_UNLESS: return tensor_map_find(map, rule->other, block) == NULL;
     case NEED_QKV_BIAS: return geometry->qkv_bias;
     case NEED_NORM: return geometry->final_norm != FINAL_NORM_NONE;
+    case NEED_POSITIONS: return geometry->positions != POSITION_NONE;
+    case NEED_RELATIVE: return geometry->relative;
     }
     return true;
 }
@@ -363,7 +374,7 @@ static int place_shape(void *argument, struct role role, size_t block) {
     const size_t at = slot < MODEL_SLOTS ? (size_t)slot : slot + block * BLOCK_SLOTS;
     struct tensor *tensor = &map->shapes[at];
     *tensor = (struct tensor){.dtype = DTYPE_F32, .element_bytes = sizeof(float), .count = 1};
-    tensor->n_dimensions = role_shape(tensor->shape, role, making->geometry);
+    tensor->n_dimensions = role_shape(tensor->shape, role, block, making->geometry);
     for (size_t i = 0; i < tensor->n_dimensions; i++) tensor->count *= tensor->shape[i];
     *place(map, slot, block) = tensor;
     return VDT_OK;

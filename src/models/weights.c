@@ -277,6 +277,23 @@ static int build_embedding(struct builder *builder, vdt_error *error) {
     return status;
 }
 
+// Files count the distance from key to query, q - k; the other way round, a query's row is contiguous.
+static int read_relative(struct builder *builder, float **out, enum slot slot, size_t block,
+                         vdt_error *error) {
+    const int status = read_vector(builder, out, slot, block, error);
+    if (status || !*out) return status;
+    const struct tensor *tensor = find(builder, slot, block);
+    const size_t rows = tensor->shape[0], d = tensor->shape[1];
+    for (size_t row = 0; row < rows / 2; row++) {
+        for (size_t i = 0; i < d; i++) {
+            float *low = *out + row * d + i, *high = *out + (rows - 1 - row) * d + i, swap = *low;
+            *low = *high;
+            *high = swap;
+        }
+    }
+    return VDT_OK;
+}
+
 static int build_attention(struct builder *builder, struct block *block, size_t i,
                            vdt_error *error) {
     const struct parts fused = {.weights = {SLOT_QKV_WEIGHT},
@@ -298,6 +315,8 @@ static int build_attention(struct builder *builder, struct block *block, size_t 
         status = read_linear(builder, &block->attention.proj, SLOT_PROJ_WEIGHT, SLOT_PROJ_BIAS,
                              SLOT_SCALE1, builder->formats->block, i, error);
     }
+    if (!status) status = read_relative(builder, &block->relative_h, SLOT_RELATIVE_H, i, error);
+    if (!status) status = read_relative(builder, &block->relative_w, SLOT_RELATIVE_W, i, error);
     return status;
 }
 
@@ -463,6 +482,8 @@ void weights_close(struct weights *weights) {
         gemm_close(&block->attention.proj);
         gemm_close(&block->mlp.fc1);
         gemm_close(&block->mlp.fc2);
+        mem_free(memory, block->relative_h);
+        mem_free(memory, block->relative_w);
     }
     struct gemm **matrices[] = {
         &weights->patch,       &weights->pooler,       &weights->classifier,

@@ -14,6 +14,9 @@ struct block {
     struct norm norm1, norm2;
     struct attention attention;
     struct mlp mlp;
+    float *relative_h,
+        *relative_w; // (2 S - 1, head width) for distances k - q of -(S - 1) .. S - 1, S the
+                     // side of the configured grid or window; NULL: none
 };
 
 struct weights {

@@ -10,11 +10,11 @@ struct attention {
     struct gemm *proj; // (D, D)
 };
 
-// x (n, D) += proj(attention(qkv(norm x))), n = starts[n_sequences]; x is f32.
+// x (n, D) += proj(attention(qkv(norm x))); x is f32. `shape` says who attends to whom.
 // Workspace: qkv (n, 3D), whose format is that of the attention's products; mixed (n, D), f32 or in the
 // projection's format; panels as ops_attention asks.
 void attention_forward(struct exec *exec, const struct attention *attention,
                        const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
-                       void *panels, const size_t *starts, size_t n_sequences, size_t heads);
+                       void *panels, const struct attention_shape *shape, size_t n);
 
 #endif

@@ -37,8 +37,7 @@ void attention_pack(const struct attention *run, unsigned char *panels, struct r
 /* ---- tiles --------------------------------------------------------------------------------- */
 
 // A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
-// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1),
-// and what their products need.
+// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1).
 struct tile {
     const void *q_rows[TILE], *p_rows[TILE];
     size_t positions[TILE]; // of the queries in their sequence
@@ -47,7 +46,6 @@ struct tile {
     float scores[TILE * BLOCK];
     uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
     float *o, *h, *w;
-    unsigned char *products;
 };
 
 // Packing uses the same memory for a panel's worth of rows of at most 64 columns of panel.
@@ -55,7 +53,7 @@ _Static_assert(sizeof(struct tile) >= 64 * ATTENTION_MAX_D * sizeof(float), "roo
 
 // A tile's queries and a head's keys and values.
 struct pass {
-    size_t rows, thread;
+    size_t rows;
     const unsigned char *keys, *values;
     size_t n;          // keys
     const float *bias; // of the first key; may be NULL
@@ -65,8 +63,14 @@ struct pass {
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape);
 
 // h and w of the tile's queries, divided by the scale; nothing without relative positions.
-void attention_relative(const struct attention *run, const struct tile *tile, size_t rows,
-                        size_t thread);
+void attention_relative(const struct attention *run, const struct tile *tile, size_t rows);
+
+// Those of the tile's row for keys in grid row or column 0, 1, ...
+struct relative_row {
+    const float *h, *w;
+};
+struct relative_row attention_relative_row(const struct relative_positions *relative,
+                                           const struct tile *tile, size_t row);
 
 // Attends from positions[i], rows[i], i < pass->rows, to all keys: leaves o (unnormalised) and state.
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,

@@ -93,10 +93,21 @@ void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct
 //
 // The last two are decomposed relative positions (Li et al. 2022, MViTv2, section 4.1; as in ViTDet), of
 // the unscaled q: the tokens of every sequence are then a grid (height, width), row by row.
+//
+// The tables are panels (kernels.h) in the format of q, (2 height - 1, d) and (2 width - 1, d); with steps,
+// each query position has a table of its own, (height, d) or (width, d), that of position p at p * step, and
+// its entry for key position y or x stands at y or x.
 struct relative_positions {
-    const struct gemm *h, *w; // (2 height - 1, d), (2 width - 1, d), in the format of q
+    unsigned char *h, *w;
     size_t height, width;
+    size_t h_step, w_step; // bytes; 0: tables of distances
 };
+
+// Bytes of a table of n rows as panels, and packing it; encoded: workspace of n rows in the format.
+bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format format, size_t n,
+                     size_t d);
+void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
+                    const float *table, size_t n, size_t d, void *encoded);
 
 struct attention_shape {
     size_t n_sequences;

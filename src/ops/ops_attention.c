@@ -128,8 +128,7 @@ static size_t tile_bytes(size_t d) {
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
     if (!relative) return tile_bytes(d);
     return tile_bytes(d) +
-           (relative_floats(relative->height) + relative_floats(relative->width)) * sizeof(float) +
-           max_size(gemm_scratch_bytes(relative->h), gemm_scratch_bytes(relative->w));
+           (relative_floats(relative->height) + relative_floats(relative->width)) * sizeof(float);
 }
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
@@ -137,43 +136,77 @@ void attention_place_tile(struct tile *tile, const struct attention_shape *shape
     if (!shape->relative) return;
     tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
     tile->w = tile->h + relative_floats(shape->relative->height);
-    tile->products = (unsigned char *)(tile->w + relative_floats(shape->relative->width));
 }
 
 void attention_scale_row(float *row, size_t n, float factor) {
     for (size_t i = 0; i < n; i++) row[i] *= factor;
 }
 
-// The tile's queries against one of the tables.
-static void table_logits(const struct attention *run, float *y, const struct gemm *table,
-                         const struct tile *tile, size_t rows, size_t thread) {
-    const size_t n = gemm_n(table);
-    const int status = gemm_rows(table, y, n * sizeof(float), tile->q_rows, rows, &GEMM_PLAIN,
-                                 thread, tile->products);
-    if (status) atomic_store(&run->exec->status, status);
-    attention_scale_row(y, rows * n, 1.0f / run->shape->scale);
+bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format format, size_t n,
+                     size_t d) {
+    size_t rows;
+    return checked_round_up(&rows, n, kernels->panel) &&
+           checked_multiply(&rows, rows, format_lanes(format, d)) &&
+           checked_multiply(bytes, rows, LANE_BYTES);
 }
 
-void attention_relative(const struct attention *run, const struct tile *tile, size_t rows,
-                        size_t thread) {
+void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
+                    const float *table, size_t n, size_t d, void *encoded) {
+    const size_t row_bytes = format_row_bytes(format, d);
+    for (size_t i = 0; i < n; i++)
+        kernels->encode[format]((unsigned char *)encoded + i * row_bytes, table + i * d, d);
+    kernels->pack_rows(panels, encoded, row_bytes, n, format_lanes(format, d));
+}
+
+// Rows of queries against one of the tables, n entries of it.
+static void table_logits(const struct attention *run, float *y, size_t y_stride,
+                         const unsigned char *table, size_t n, const void *const *q, size_t rows) {
+    const struct kernels *kernels = run->kernels;
+    const size_t lanes = format_lanes(run->format, run->shape->d);
+    kernels->product[run->format](y, y_stride, q, rows, table, kernels->panel * lanes * LANE_BYTES,
+                                  n, lanes, false, NULL);
+    for (size_t i = 0; i < rows; i++)
+        attention_scale_row(y + i * y_stride, n, 1.0f / run->shape->scale);
+}
+
+void attention_relative(const struct attention *run, const struct tile *tile, size_t rows) {
     const struct relative_positions *relative = run->shape->relative;
     if (!relative) return;
-    table_logits(run, tile->h, relative->h, tile, rows, thread);
-    table_logits(run, tile->w, relative->w, tile, rows, thread);
+    const size_t height = 2 * relative->height - 1, width = 2 * relative->width - 1;
+    if (relative->h_step == 0) {
+        table_logits(run, tile->h, height, relative->h, height, tile->q_rows, rows);
+        table_logits(run, tile->w, width, relative->w, width, tile->q_rows, rows);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        const size_t y = tile->positions[i] / relative->width,
+                     x = tile->positions[i] % relative->width;
+        table_logits(run, tile->h + i * height, height, relative->h + y * relative->h_step,
+                     relative->height, tile->q_rows + i, 1);
+        table_logits(run, tile->w + i * width, width, relative->w + x * relative->w_step,
+                     relative->width, tile->q_rows + i, 1);
+    }
 }
 
-// What the scores of query `query` of its sequence to keys [first, first + some) start from; bias is that
-// of the sequence's first key.
+struct relative_row attention_relative_row(const struct relative_positions *relative,
+                                           const struct tile *tile, size_t row) {
+    // Key (y, x) is at distance (y - y_i, x - x_i): from here on, y and x count the table's rows.
+    const size_t y = tile->positions[row] / relative->width,
+                 x = tile->positions[row] % relative->width;
+    const bool distances = relative->h_step == 0;
+    return (struct relative_row){
+        tile->h + row * (2 * relative->height - 1) + (distances ? relative->height - 1 - y : 0),
+        tile->w + row * (2 * relative->width - 1) + (distances ? relative->width - 1 - x : 0)};
+}
+
+// What the scores of a tile's row with keys [first, first + some) start from; bias is that of the
+// sequence's first key.
 static void start_row(const struct attention_shape *shape, float *scores, const struct tile *tile,
-                      const struct kernels *kernels, size_t row, size_t query, const float *bias,
-                      size_t first, size_t some) {
-    const struct relative_positions *relative = shape->relative;
-    if (relative) {
-        // Key (y, x) is at distance (y - y_i, x - x_i): from here on, y and x count the table's rows.
-        const size_t y = query / relative->width, x = query % relative->width;
-        const float *h = tile->h + row * (2 * relative->height - 1) + relative->height - 1 - y;
-        const float *w = tile->w + row * (2 * relative->width - 1) + relative->width - 1 - x;
-        kernels->outer_sum(scores, h, w, relative->width, first, some);
+                      const struct kernels *kernels, size_t row, const float *bias, size_t first,
+                      size_t some) {
+    if (shape->relative) {
+        const struct relative_row logits = attention_relative_row(shape->relative, tile, row);
+        kernels->outer_sum(scores, logits.h, logits.w, shape->relative->width, first, some);
     } else {
         memset(scores, 0, some * sizeof *scores);
     }
@@ -191,8 +224,7 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
     const size_t d = shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
     const bool started = shape->relative || pass->bias;
     for (size_t i = 0; started && i < pass->rows; i++) {
-        start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, tile->positions[i], pass->bias,
-                  first, some);
+        start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->bias, first, some);
     }
     kernels->product[format](tile->scores, BLOCK, tile->q_rows, pass->rows,
                              pass->keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES,
@@ -239,7 +271,7 @@ void attention_run_tile(const struct attention *run, struct tile *tile, const st
         tile->q_rows[i] = attention_row(run->q, tile->rows[i], head * run->shape->d);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
-    attention_relative(run, tile, pass->rows, pass->thread);
+    attention_relative(run, tile, pass->rows);
     for (size_t key = 0; key < pass->n; key += BLOCK)
         attend_block(run, tile, pass, key, min_size(BLOCK, pass->n - key));
 }
@@ -259,6 +291,7 @@ static void place_queries(const struct attention_shape *shape, struct tile *tile
 
 // Tasks go through sequences, then heads, then tiles, so that neighbours share a head's panels.
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
     size_t sequence = 0;
@@ -272,7 +305,6 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
     struct tile *tile = scratch;
     struct pass pass = {.rows = min_size(rows, n_q - first),
-                        .thread = thread,
                         .keys = attention_head_panels(run, sequence, head),
                         .n = shape->k_starts[sequence + 1] - first_key,
                         .bias = shape->key_bias ? shape->key_bias + first_key : NULL};

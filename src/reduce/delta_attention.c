@@ -145,11 +145,8 @@ static void weigh(const struct update *run, struct memory_of_rows *memory, const
     float *row = memory->scores + i * n;
     struct softmax_state state = {-INFINITY, 0.0f};
     if (relative) {
-        const size_t query = memory->tile->positions[i], height = relative->height;
-        const float *h = memory->tile->h + i * (2 * height - 1) + height - 1;
-        const float *w = memory->tile->w + i * (2 * relative->width - 1) + relative->width - 1;
-        run->attention.kernels->outer_sum(row, h - query / relative->width,
-                                          w - query % relative->width, relative->width, 0, n);
+        const struct relative_row logits = attention_relative_row(relative, memory->tile, i);
+        run->attention.kernels->outer_sum(row, logits.h, logits.w, relative->width, 0, n);
         for (size_t j = 0; j < n; j++) row[j] += b[j];
     } else {
         memcpy(row, b, n * sizeof *row);
@@ -173,6 +170,7 @@ static void exchange_columns(const struct update *run, struct memory_of_rows *me
 }
 
 static void rows_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct update *run = argument;
     struct delta_attention *state = run->state;
     const struct attention_shape *shape = run->attention.shape;
@@ -183,7 +181,7 @@ static void rows_task(void *argument, size_t task, size_t thread, void *scratch)
         memory.tile->rows[i] = memory.tile->positions[i] = first + i;
         memory.tile->q_rows[i] = attention_row(run->attention.q, first + i, head * d);
     }
-    attention_relative(&run->attention, memory.tile, rows, thread);
+    attention_relative(&run->attention, memory.tile, rows);
     const void *a[ROWS], *da[ROWS];
     for (size_t i = 0; i < rows; i++) {
         float *b = state->b + (head * n + first + i) * n,

@@ -64,12 +64,11 @@ static void pack_all_task(void *argument, size_t head, size_t thread, void *scra
 }
 
 // Rows tile->rows[0..rows) of a head against all keys.
-static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head,
-                         size_t thread) {
+static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
     struct pass pass = {
-        .rows = rows, .thread = thread, .keys = run->all + head * run->all_bytes, .n = state->n};
+        .rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
     pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
     attention_run_tile(&run->attention, tile, &pass, head);
     for (size_t i = 0; i < rows; i++) {
@@ -92,19 +91,21 @@ static size_t place_rows(struct tile *tile, const struct attention_shape *shape,
 }
 
 static void flush_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct update *run = argument;
     const size_t tiles = ceil_div(run->state->n, TILE), head = task / tiles;
     const size_t rows =
         place_rows(scratch, run->attention.shape, NULL, task % tiles * TILE, run->state->n);
-    compute_rows(run, scratch, rows, head, thread);
+    compute_rows(run, scratch, rows, head);
 }
 
 static void changed_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct update *run = argument;
     const size_t tiles = ceil_div(run->n_changed, TILE), head = task / tiles;
     const size_t rows =
         place_rows(scratch, run->attention.shape, run->index, task % tiles * TILE, run->n_changed);
-    compute_rows(run, scratch, rows, head, thread);
+    compute_rows(run, scratch, rows, head);
 }
 
 // Multiply-adds of rows against all keys.
@@ -157,12 +158,10 @@ static void score(const struct update *run, struct tile *tile, size_t rows,
     const struct relative_positions *relative = attention->shape->relative;
     const size_t lanes = format_lanes(attention->format, attention->shape->d);
     for (size_t i = 0; relative && i < rows; i++) {
-        const size_t y = tile->positions[i] / relative->width,
-                     x = tile->positions[i] % relative->width;
-        const float *h = tile->h + i * (2 * relative->height - 1) + relative->height - 1 - y;
-        const float *w = tile->w + i * (2 * relative->width - 1) + relative->width - 1 - x;
-        kernels->outer_sum_at(tile->scores + i * BLOCK, h, relative->height, w, relative->width,
-                              run->state->key_y + first, run->state->key_x + first, some);
+        const struct relative_row logits = attention_relative_row(relative, tile, i);
+        kernels->outer_sum_at(tile->scores + i * BLOCK, logits.h, relative->height, logits.w,
+                              relative->width, run->state->key_y + first, run->state->key_x + first,
+                              some);
     }
     kernels->product[attention->format](
         tile->scores, BLOCK, tile->q_rows, rows, keys + first * lanes * LANE_BYTES,
@@ -241,6 +240,7 @@ static size_t store_rows(const struct update *run, struct tile *tile,
 }
 
 static void others_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     struct update *run = argument;
     struct tile *tile = scratch;
     struct turnover turnover = {{0}, {0}};
@@ -248,7 +248,7 @@ static void others_task(void *argument, size_t task, size_t thread, void *scratc
     const size_t rows = place_rows(tile, run->attention.shape, run->state->others,
                                    task % tiles * TILE, run->n_others);
     load_rows(run, tile, rows, head);
-    attention_relative(&run->attention, tile, rows, thread);
+    attention_relative(&run->attention, tile, rows);
     for (size_t first = 0; first < run->n_changed; first += BLOCK) {
         const size_t some = min_size(BLOCK, run->n_changed - first);
         exchange(run, tile, &turnover, rows, head, run->old + head * run->part_bytes, first, some,
@@ -258,7 +258,7 @@ static void others_task(void *argument, size_t task, size_t thread, void *scratc
     }
     const size_t failed = store_rows(run, tile, &turnover, rows, head);
     if (failed == 0) return;
-    compute_rows(run, tile, failed, head, thread);
+    compute_rows(run, tile, failed, head);
     atomic_fetch_add(&run->afresh, failed);
 }
 
