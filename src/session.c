@@ -3,11 +3,12 @@
 #include "session.h"
 
 void vdt_session_options_init(vdt_session_options *options) {
-    *options = (vdt_session_options){.abi = VDT_ABI, .clips = 1, .layer = VDT_LAYER_LAST};
+    *options = (vdt_session_options){
+        .abi = VDT_ABI, .clips = 1, .layer = VDT_LAYER_LAST, .stream = {.max_wait = 30}};
 }
 
-static int plan(struct encoder *encoder, const vdt_model *model, const vdt_session_options *options,
-                vdt_error *error) {
+static int plan(struct encoder *encoder, struct stream *stream, const vdt_model *model,
+                const vdt_session_options *options, vdt_error *error) {
     enum { MAX_CLIPS = 4096 };
     if (options->abi != VDT_ABI) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "session options: expected ABI %u, found %u",
@@ -29,14 +30,23 @@ static int plan(struct encoder *encoder, const vdt_model *model, const vdt_sessi
         .pool = options->pool,
         .layer = options->layer == VDT_LAYER_LAST ? ENCODER_LAST : (size_t)options->layer,
     };
-    return encoder_plan(encoder, model->context, &model->geometry, &model->weights, &plan_options,
-                        error);
+    const int status = encoder_plan(encoder, model->context, &model->geometry, &model->weights,
+                                    &plan_options, error);
+    return status || options->stream.update == VDT_UPDATE_OFF
+               ? status
+               : session_plan_stream(stream, encoder, model, &options->stream, error);
+}
+
+static void lay_out(struct encoder *encoder, struct stream *stream, struct arena *arena) {
+    encoder_layout(encoder, arena);
+    if (stream->encoder) stream_layout(stream, arena);
 }
 
 // Lays the plan out without memory; the bytes it takes.
-static int measure(size_t *bytes, struct encoder *encoder, vdt_error *error) {
+static int measure(size_t *bytes, struct encoder *encoder, struct stream *stream,
+                   vdt_error *error) {
     struct arena counting = {0};
-    encoder_layout(encoder, &counting);
+    lay_out(encoder, stream, &counting);
     if (counting.overflow) {
         return status_fail(error, VDT_ERROR_MEMORY,
                            "session: its buffers are larger than an address can hold");
@@ -50,8 +60,9 @@ vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
     vdt_session_options defaults;
     vdt_session_options_init(&defaults);
     struct encoder encoder;
-    const int status = plan(&encoder, model, options ? options : &defaults, error);
-    return status ? status : measure(bytes, &encoder, error);
+    struct stream stream = {0};
+    const int status = plan(&encoder, &stream, model, options ? options : &defaults, error);
+    return status ? status : measure(bytes, &encoder, &stream, error);
 }
 
 static void fill_shape(struct vdt_session *session, size_t bytes) {
@@ -80,8 +91,9 @@ vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_sessi
     if (!session) return VDT_ERROR_MEMORY;
     session->model = model;
     size_t bytes = 0;
-    int status = plan(&session->encoder, model, options ? options : &defaults, error);
-    if (!status) status = measure(&bytes, &session->encoder, error);
+    int status =
+        plan(&session->encoder, &session->stream, model, options ? options : &defaults, error);
+    if (!status) status = measure(&bytes, &session->encoder, &session->stream, error);
     if (!status) {
         session->memory = mem_alloc_raw(memory, bytes, 1, "session", error);
         if (!session->memory) status = VDT_ERROR_MEMORY;
@@ -91,9 +103,11 @@ vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_sessi
         return status;
     }
     struct arena arena = {.base = session->memory};
-    encoder_layout(&session->encoder, &arena);
+    lay_out(&session->encoder, &session->stream, &arena);
     session->encoder.values = model->values;
     encoder_prepare(&session->encoder);
+    session->streaming = session->stream.encoder != NULL;
+    if (session->streaming) session_prepare_stream(session);
     fill_shape(session, bytes);
     *out = session;
     return VDT_OK;
@@ -166,8 +180,11 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     const vdt_session_shape_info *shape = &session->shape;
     const size_t logits = output->logits_stride ? output->logits_stride : shape->logits;
     const size_t features = output->features_stride ? output->features_stride : shape->features;
-    status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
-                             output->features, features, stats, error);
+    if (session->streaming)
+        status = session_step(session, clips, output, stats, error);
+    else
+        status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
+                                 output->features, features, stats, error);
     if (!status && output->logits) {
         status =
             check_finite(session, "logits", output->logits, logits, shape->logits, n_clips, error);

@@ -3,12 +3,27 @@
 #define VIDETTE_SESSION_H
 
 #include "models/model.h"
+#include "models/stream.h"
 
 struct vdt_session {
     struct vdt_model *model;
     void *memory; // every buffer of the encoder
     struct encoder encoder;
+    bool streaming;
+    struct stream stream;
+    vdt_stream_info stream_info;
     vdt_session_shape_info shape;
 };
+
+/* ---- streams (session_stream.c) -------------------------------------------------------------- */
+
+// Checks the options and plans a stream over a planned encoder.
+int session_plan_stream(struct stream *stream, struct encoder *encoder, const vdt_model *model,
+                        const vdt_stream_options *options, vdt_error *error);
+void session_prepare_stream(struct vdt_session *session);
+
+// One frame.
+int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_output *output,
+                 vdt_stats *stats, vdt_error *error);
 
 #endif

@@ -144,7 +144,7 @@ static size_t scratch_bytes(const struct encoder *encoder) {
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
         if (matrices[i]) bytes = max_size(bytes, ops_linear_scratch_bytes(matrices[i]));
     }
-    return (bytes + 63) / 64 * 64;
+    return (max_size(bytes, encoder->least_scratch) + 63) / 64 * 64;
 }
 
 // Attention multiplies in bf16 where the weights are not f32 and the CPU can.
@@ -152,7 +152,10 @@ static enum format attention_format(const struct encoder *encoder) {
     const struct kernels *kernels = &encoder->context->kernels;
     const size_t d = encoder->geometry->d / encoder->geometry->heads;
     const bool rough = gemm_format(encoder->weights->blocks[0].attention.qkv) != FORMAT_F32;
-    return rough && kernels->has_format[FORMAT_BF16] && d % 2 == 0 ? FORMAT_BF16 : FORMAT_F32;
+    return rough && !encoder->options.attention_f32 && kernels->has_format[FORMAT_BF16] &&
+                   d % 2 == 0
+               ? FORMAT_BF16
+               : FORMAT_F32;
 }
 
 static void *take_panels(const struct encoder *encoder, struct arena *arena, enum format format,
@@ -383,14 +386,17 @@ static double now_ms(void) {
     return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
+struct patch_embed encoder_patch_embed(const struct encoder *encoder) {
+    return (struct patch_embed){.projection = encoder->weights->patch,
+                                .tubelet = encoder->geometry->tubelet,
+                                .patch = encoder->geometry->patch,
+                                .values = encoder->values};
+}
+
 static void embed(struct encoder *encoder, const vdt_clip *clips, size_t n_clips) {
-    const struct geometry *geometry = encoder->geometry;
     const struct weights *weights = encoder->weights;
-    const size_t d = geometry->d, stride = encoder->tokens * d;
-    const struct patch_embed patch_embed = {.projection = weights->patch,
-                                            .tubelet = geometry->tubelet,
-                                            .patch = geometry->patch,
-                                            .values = encoder->values};
+    const size_t d = encoder->geometry->d, stride = encoder->tokens * d;
+    const struct patch_embed patch_embed = encoder_patch_embed(encoder);
     for (size_t b = 0; b < n_clips; b++) {
         memcpy(encoder->x + b * stride, encoder->prefix_rows,
                encoder->prefix * d * sizeof *encoder->x);
@@ -528,8 +534,8 @@ static void classify(struct encoder *encoder, const float *tokens, size_t n_clip
 }
 
 // Features of `tokens` (clips * tokens, D) after a layer.
-static void read_features(struct encoder *encoder, const float *tokens, size_t n_clips,
-                          float *features, size_t stride) {
+void encoder_read_features(struct encoder *encoder, const float *tokens, size_t n_clips,
+                           float *features, size_t stride) {
     const size_t d = encoder->geometry->d;
     for (size_t b = 0; b < n_clips; b++) {
         float *out = features + b * stride;
@@ -546,8 +552,8 @@ static void read_features(struct encoder *encoder, const float *tokens, size_t n
 }
 
 // After the last block: final norm, features of the last layer or the head, logits.
-static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
-                   size_t features_stride) {
+void encoder_finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
+                    size_t features_stride) {
     const struct geometry *geometry = encoder->geometry;
     float *tokens = encoder->x;
     if (geometry->final_norm == FINAL_NORM_TOKENS) {
@@ -560,7 +566,7 @@ static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *
         for (size_t b = 0; b < n_clips; b++)
             copy_row(features + b * features_stride, encoder->pooled + b * width, width);
     } else if (features && encoder->options.layer == ENCODER_LAST) {
-        read_features(encoder, tokens, n_clips, features, features_stride);
+        encoder_read_features(encoder, tokens, n_clips, features, features_stride);
         if (encoder->options.pool == VDT_POOL_CLASS)
             read_first(encoder, features, features_stride, tokens, n_clips);
     }
@@ -580,15 +586,15 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
         const int status = context_progress(encoder->context, "run", i, blocks, error);
         if (status) return status;
         if (features && encoder->options.layer == i) {
-            read_features(encoder, encoder->x, n_clips, features, features_stride);
+            encoder_read_features(encoder, encoder->x, n_clips, features, features_stride);
         }
         run_block(encoder, i, n_clips);
     }
     const double ran = now_ms();
     if (features && encoder->options.layer == blocks) {
-        read_features(encoder, encoder->x, n_clips, features, features_stride);
+        encoder_read_features(encoder, encoder->x, n_clips, features, features_stride);
     }
-    finish(encoder, n_clips, logits != NULL, features, features_stride);
+    encoder_finish(encoder, n_clips, logits != NULL, features, features_stride);
     for (size_t b = 0; logits && b < n_clips; b++) {
         memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
                encoder->n_logits * sizeof *logits);

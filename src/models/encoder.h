@@ -22,6 +22,7 @@ struct encoder_options {
     size_t frames, height, width; // of a clip
     vdt_pool pool;                // features to read out
     size_t layer;                 // 0..L, or ENCODER_LAST
+    bool attention_f32;           // attention in f32 whatever the weights' format
 };
 
 enum { ENCODER_LAST = LIMIT_BLOCKS + 1 };
@@ -36,6 +37,7 @@ struct encoder {
     struct patch_grid grid;
     size_t patches, prefix, tokens; // of a clip; tokens = prefix + patches
     size_t n_logits, n_features;    // floats a clip
+    size_t least_scratch; // bytes a thread that others than the encoder want; set before the layout
     size_t feature_shape[4], feature_dimensions;
 
     // Buffers, for n = clips * tokens rows.
@@ -77,6 +79,17 @@ void encoder_prepare(struct encoder *encoder);
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error);
+
+// The parts of a run, for those who put one together otherwise. Features of x (clips * tokens, D), the input
+// of a block; and what comes after the last one, of encoder->x: features of the last layer or the head into
+// features, logits into encoder->logits.
+void encoder_read_features(struct encoder *encoder, const float *tokens, size_t n_clips,
+                           float *features, size_t stride);
+void encoder_finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
+                    size_t features_stride);
+
+// The patch embedding of this plan.
+struct patch_embed encoder_patch_embed(const struct encoder *encoder);
 
 // How the tokens of the first n_clips clips attend in a block. The caller sets nothing more.
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block,

@@ -13,6 +13,7 @@ struct run {
     const vdt_clip *clips;
     const struct patch_grid *grid;
     size_t tokens, tasks_per_clip;
+    const uint32_t *index; // the tokens of the one clip; NULL: all in order
 };
 
 // One patch in f32, then a task's patches as the projection reads them.
@@ -60,12 +61,16 @@ static void embed_task(void *argument, size_t task, size_t thread, void *scratch
     unsigned char *patches = (unsigned char *)scratch + patch_bytes(projection);
     const void *pointers[GEMM_MAX_ROWS];
     for (size_t i = 0; i < rows; i++) {
-        patchify(patch, run->embed, &run->clips[clip], run->grid, first + i);
+        const size_t token = run->index ? run->index[first + i] : first + i;
+        patchify(patch, run->embed, &run->clips[clip], run->grid, token);
         run->exec->kernels->encode[format](patches + i * row_bytes, patch, gemm_k(projection));
         pointers[i] = patches + i * row_bytes;
     }
     float *x = run->x + clip * run->x_stride + first * d;
-    memcpy(x, run->positions + first * d, rows * d * sizeof *x);
+    for (size_t i = 0; i < rows; i++) {
+        const size_t token = run->index ? run->index[first + i] : first + i;
+        memcpy(x + i * d, run->positions + token * d, d * sizeof *x);
+    }
     const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows, &GEMM_RESIDUAL,
                                  thread, patches + patches_bytes(projection));
     if (status) atomic_store(&run->exec->status, status);
@@ -76,10 +81,20 @@ void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, flo
                          size_t n_clips, const struct patch_grid *grid) {
     const size_t tokens = grid->t * grid->h * grid->w;
     struct run run = {
-        exec, embed, x, x_stride, positions, clips, grid, tokens, ceil_div(tokens, GEMM_MAX_ROWS)};
+        exec, embed, x, x_stride, positions, clips, grid, tokens, ceil_div(tokens, GEMM_MAX_ROWS),
+        NULL};
     exec_run(exec, n_clips * run.tasks_per_clip, embed_task, &run);
     exec->macs +=
         (uint64_t)n_clips * tokens * gemm_n(embed->projection) * gemm_k(embed->projection);
+}
+
+void patch_embed_at(struct exec *exec, const struct patch_embed *embed, float *x,
+                    const float *positions, const vdt_clip *clip, const struct patch_grid *grid,
+                    const uint32_t *index, size_t n) {
+    struct run run = {exec, embed, x, 0, positions, clip, grid, n, ceil_div(n, GEMM_MAX_ROWS),
+                      index};
+    exec_run(exec, run.tasks_per_clip, embed_task, &run);
+    exec->macs += (uint64_t)n * gemm_n(embed->projection) * gemm_k(embed->projection);
 }
 
 void patch_embed_permute(float *to, const float *from, size_t n_out, size_t tubelet, size_t patch) {

@@ -26,6 +26,11 @@ void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, flo
                          size_t x_stride, const float *positions, const vdt_clip *clips,
                          size_t n_clips, const struct patch_grid *grid);
 
+// The same for tokens index[0..n) of one clip: x (n, D), one after the other.
+void patch_embed_at(struct exec *exec, const struct patch_embed *embed, float *x,
+                    const float *positions, const vdt_clip *clip, const struct patch_grid *grid,
+                    const uint32_t *index, size_t n);
+
 size_t patch_embed_scratch_bytes(const struct gemm *projection);
 
 // to[o][t][y][x][c] = from[o][c][t][y][x] for n_out filters of s p p pixels and 3 channels.

@@ -67,8 +67,7 @@ static void pack_all_task(void *argument, size_t head, size_t thread, void *scra
 static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
-    struct pass pass = {
-        .rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
+    struct pass pass = {.rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
     pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
     attention_run_tile(&run->attention, tile, &pass, head);
     for (size_t i = 0; i < rows; i++) {
