@@ -17,6 +17,7 @@ vdt_status vdt_reader_open(vdt_reader **reader, const vdt_session *session,
         .height = session->shape.height,
         .width = session->shape.width,
         .rate = model->info.rate,
+        .threads = pool_threads(model->context->pool),
     };
     return reader_open(reader, &target, inputs, n_inputs, options, error);
 }

@@ -39,7 +39,7 @@
  *     vdt_context  Thread pool, allocator, callbacks. Shared by everything; safe from several threads.
  *     vdt_model    Weights of one directory, immutable once open. Shared by sessions on several threads.
  *     vdt_session  All mutable state of one timeline. One thread at a time.
- *     vdt_reader   Decodes files, cameras and URLs ahead of the session, on a thread of its own.
+ *     vdt_reader   Decodes files, cameras and URLs ahead of the session, on threads of its own.
  *
  * Rules that hold everywhere. A function that can fail returns a vdt_status, 0 for success; `error`
  * may be NULL; on failure outputs are left as they were and nothing is left open. vdt_x_close(&x)
@@ -394,7 +394,11 @@ typedef struct vdt_reader_options {
     uint32_t views_space; // MULTI: 1 (centre) or 3 (left, centre, right or top, centre, bottom);
                           // default 1
     double seconds;       // SLIDE: 0.001..1e6; default 1
-    uint32_t ahead;       // clips in memory at once, decoded ahead or held, 1..4096; default 4
+    uint32_t
+        ahead; // clips of an input in memory at once, decoded ahead or held, 1..4096; default 4
+    uint32_t
+        threads; // inputs that are decoded at a time, each by a thread of its own, 1..64; 0 = as
+                 // many as the context has threads; default 0
 } vdt_reader_options;
 
 typedef struct vdt_item { // one clip; its memory belongs to the reader until vdt_reader_give
@@ -424,7 +428,7 @@ typedef struct vdt_video_info {
 
 VDT_API void vdt_reader_options_init(vdt_reader_options *options);
 
-// Reads inputs one after the other: a video file, an image, a directory of images (natural order),
+// Reads inputs in their order, some at a time: a video file, an image, a directory of images (natural order),
 // a camera
 // (/dev/videoN), an rtsp:// or http(s):// URL, or x.npy (uint8, T x H x W x 3). A failing input
 // becomes an item with its error. The strings are copied. The session's frames, height and width

@@ -1,9 +1,10 @@
-// The reader: a thread that decodes, samples and preprocesses ahead of the session.
+// The reader: threads that decode, sample and preprocess ahead of the session.
 //
-//     inputs -> decoder -> sampled frames -> resize, crop -> slots -> queue -> vdt_reader_next
+//     inputs -> decoder -> sampled frames -> resize, crop -> slots -> vdt_reader_next
 //
-// Slots are the clips that exist at a time; the thread waits when none is free, so memory does not
-// grow with the length of a video. Items leave in the order in which they were made.
+// A thread (a lane) takes one input after the other. Slots are the clips that exist at a time; a lane waits
+// when there is none for it, so memory does not grow with the length of a video. Items leave in the order
+// of the inputs: those of the front input, the first that is not delivered yet, until it is complete.
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -20,11 +21,26 @@ struct clip_memory {
     double *times;    // (frames)
 };
 
+enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_QUEUED, SLOT_HELD };
+
 struct clip_slot {
     struct clip_memory memory;
     vdt_item item;
-    bool taken; // filling, queued or held
+    enum slot_state state;
+    size_t input;           // that it is filled from
+    struct clip_slot *next; // in the queue
 };
+
+// One thread of the reader.
+struct lane {
+    struct vdt_reader *reader;
+    struct preprocess preprocess;
+    pthread_t thread;
+    size_t input; // being read; NO_INPUT between two
+};
+
+enum { MAX_LANES = 64 };
+#define NO_INPUT SIZE_MAX
 
 struct vdt_reader {
     struct memory *memory;
@@ -33,23 +49,23 @@ struct vdt_reader {
     size_t frame_bytes;
     char **inputs;
     size_t n_inputs;
-    struct preprocess preprocess;
+    struct lane *lanes; // (n_lanes)
+    size_t n_lanes, n_started;
 
-    pthread_t thread;
-    bool started;
     atomic_bool stop;
     pthread_mutex_t lock; // guards the rest
     pthread_cond_t changed;
     struct clip_slot *slots; // (n_slots)
     size_t n_slots, n_held;
-    struct clip_slot **queue; // ring of n_slots
-    size_t queue_first, queue_count;
-    bool finished;
+    size_t most_behind;             // slots that inputs behind the front may have
+    struct clip_slot *first, *last; // queue of items, in the order they were made
+    size_t next_input, front;       // first input that no lane has taken; first not delivered
 };
 
-// One input being read, the thread's own.
+// One input being read, the lane's own.
 struct reading {
     struct vdt_reader *reader;
+    struct lane *lane;
     struct decoder *decoder;
     size_t input;
     uint32_t n_clips; // made so far
@@ -65,37 +81,88 @@ static double now_ms(void) {
 
 /* ---- slots --------------------------------------------------------------------------------- */
 
-static struct clip_slot *find_free(struct vdt_reader *reader) {
+// A free slot for the input. Inputs behind the front leave enough slots to the front one, whatever the
+// caller holds: otherwise everybody could wait for everybody.
+static struct clip_slot *find_free(struct vdt_reader *reader, size_t input) {
+    struct clip_slot *found = NULL;
+    size_t behind = 0;
     for (size_t i = 0; i < reader->n_slots; i++) {
-        if (!reader->slots[i].taken) return &reader->slots[i];
+        struct clip_slot *slot = &reader->slots[i];
+        if (slot->state == SLOT_FREE) found = slot;
+        const bool busy = slot->state == SLOT_FILLING || slot->state == SLOT_QUEUED;
+        behind += busy && slot->input != reader->front;
     }
-    return NULL;
+    return input == reader->front || behind < reader->most_behind ? found : NULL;
 }
 
-// Waits for a free slot; NULL when the reader is being closed.
-static struct clip_slot *take_slot(struct vdt_reader *reader) {
+// Waits for a slot; NULL when the reader is being closed.
+static struct clip_slot *take_slot(const struct reading *reading) {
+    struct vdt_reader *reader = reading->reader;
     pthread_mutex_lock(&reader->lock);
     struct clip_slot *slot = NULL;
-    while (!atomic_load(&reader->stop) && !(slot = find_free(reader))) {
+    while (!atomic_load(&reader->stop) && !(slot = find_free(reader, reading->input))) {
         pthread_cond_wait(&reader->changed, &reader->lock);
     }
-    if (slot) slot->taken = true;
+    if (slot) {
+        slot->state = SLOT_FILLING;
+        slot->input = reading->input;
+    }
     pthread_mutex_unlock(&reader->lock);
     return slot;
 }
 
 static void release_slot(struct vdt_reader *reader, struct clip_slot *slot) {
     pthread_mutex_lock(&reader->lock);
-    slot->taken = false;
+    slot->state = SLOT_FREE;
     pthread_cond_broadcast(&reader->changed);
     pthread_mutex_unlock(&reader->lock);
 }
 
 static void push(struct vdt_reader *reader, struct clip_slot *slot) {
     pthread_mutex_lock(&reader->lock);
-    reader->queue[(reader->queue_first + reader->queue_count++) % reader->n_slots] = slot;
+    slot->state = SLOT_QUEUED;
+    slot->next = NULL;
+    if (reader->last)
+        reader->last->next = slot;
+    else
+        reader->first = slot;
+    reader->last = slot;
     pthread_cond_broadcast(&reader->changed);
     pthread_mutex_unlock(&reader->lock);
+}
+
+// The front's oldest item, which leaves the queue if `take`; NULL where there is none.
+static struct clip_slot *front_item(struct vdt_reader *reader, bool take) {
+    struct clip_slot *before = NULL, *slot = reader->first;
+    while (slot && slot->input != reader->front) {
+        before = slot;
+        slot = slot->next;
+    }
+    if (!slot || !take) return slot;
+    if (before)
+        before->next = slot->next;
+    else
+        reader->first = slot->next;
+    if (reader->last == slot) reader->last = before;
+    slot->state = SLOT_HELD;
+    return slot;
+}
+
+static bool is_being_read(const struct vdt_reader *reader, size_t input) {
+    for (size_t i = 0; i < reader->n_lanes; i++) {
+        if (reader->lanes[i].input == input) return true;
+    }
+    return false;
+}
+
+// Moves the front past inputs that are read and delivered.
+static void advance_front(struct vdt_reader *reader) {
+    const size_t before = reader->front;
+    while (reader->front < reader->next_input && !is_being_read(reader, reader->front) &&
+           !front_item(reader, false)) {
+        reader->front++;
+    }
+    if (reader->front != before) pthread_cond_broadcast(&reader->changed);
 }
 
 static int allocate_clip(struct clip_memory *clip, struct vdt_reader *reader, vdt_error *error) {
@@ -141,8 +208,9 @@ static int put_frame(struct reading *reading, const struct clip_memory *clip, si
                      const struct frame *frame, enum placement placement) {
     struct vdt_reader *reader = reading->reader;
     const double start = now_ms();
-    const int status = preprocess_frame(&reader->preprocess, clip->pixels + i * reader->frame_bytes,
-                                        frame, placement, reading->error);
+    const int status =
+        preprocess_frame(&reading->lane->preprocess, clip->pixels + i * reader->frame_bytes, frame,
+                         placement, reading->error);
     clip->frames[i] = frame->index;
     clip->times[i] = frame->time;
     reading->preprocess_ms += now_ms() - start;
@@ -199,7 +267,7 @@ static int read_view(struct reading *reading, uint32_t view, uint64_t *indices) 
     const uint32_t views_space = options->views_space, views = options->views_time * views_space;
     struct clip_slot *slots[MAX_VIEWS_SPACE];
     for (uint32_t s = 0; s < views_space; s++) {
-        slots[s] = take_slot(reader);
+        slots[s] = take_slot(reading);
         if (!slots[s]) return VDT_ERROR_CANCELLED;
     }
     int status = VDT_END;
@@ -300,7 +368,7 @@ static int share_frame(struct reading *reading, struct sliding *sliding,
 // The oldest clip leaves by a free slot; its memory waits behind the active ones for the next clip.
 static int finish_oldest(struct reading *reading, struct sliding *sliding) {
     struct vdt_reader *reader = reading->reader;
-    struct clip_slot *slot = take_slot(reader);
+    struct clip_slot *slot = take_slot(reading);
     if (!slot) return VDT_ERROR_CANCELLED;
     const struct clip_memory oldest = sliding->clips[0];
     for (size_t i = 0; i < reader->frames; i++) repeat_frame(reading, &slot->memory, i, &oldest, i);
@@ -355,10 +423,10 @@ static int read_slide(struct reading *reading) {
     return status;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------- */
+/* ---- the lanes ----------------------------------------------------------------------------- */
 
 static void push_error(struct reading *reading) {
-    struct clip_slot *slot = take_slot(reading->reader);
+    struct clip_slot *slot = take_slot(reading);
     if (!slot) return;
     slot->item =
         (vdt_item){.input = reading->input, .index = reading->n_clips, .views = 1, .slot = slot};
@@ -367,9 +435,11 @@ static void push_error(struct reading *reading) {
     push(reading->reader, slot);
 }
 
-static void read_input(struct vdt_reader *reader, size_t input) {
+static void read_input(struct lane *lane) {
+    struct vdt_reader *reader = lane->reader;
+    const size_t input = lane->input;
     vdt_error error = {0};
-    struct reading reading = {.reader = reader, .input = input, .error = &error};
+    struct reading reading = {.reader = reader, .lane = lane, .input = input, .error = &error};
     const double start = now_ms();
     int status = decoder_open(&reading.decoder, reader->memory, reader->inputs[input],
                               &reader->stop, &error);
@@ -386,14 +456,20 @@ static void read_input(struct vdt_reader *reader, size_t input) {
     decoder_close(&reading.decoder);
 }
 
-static void *run_reader(void *argument) {
-    struct vdt_reader *reader = argument;
-    for (size_t i = 0; i < reader->n_inputs && !atomic_load(&reader->stop); i++)
-        read_input(reader, i);
+// The lane's next input; false where all are taken or the reader is being closed.
+static bool take_input(struct lane *lane) {
+    struct vdt_reader *reader = lane->reader;
     pthread_mutex_lock(&reader->lock);
-    reader->finished = true;
-    pthread_cond_broadcast(&reader->changed);
+    const bool more = reader->next_input < reader->n_inputs && !atomic_load(&reader->stop);
+    lane->input = more ? reader->next_input++ : NO_INPUT;
+    pthread_cond_broadcast(&reader->changed); // the input before it may be complete
     pthread_mutex_unlock(&reader->lock);
+    return more;
+}
+
+static void *run_lane(void *argument) {
+    struct lane *lane = argument;
+    while (take_input(lane)) read_input(lane);
     return NULL;
 }
 
@@ -413,12 +489,13 @@ static int check_options(const vdt_reader_options *options, vdt_error *error) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "reader options: expected ABI %u, found %u",
                            VDT_ABI, options->abi);
     }
-    if (options->ahead < 1 || options->ahead > 4096 || options->rate > 100000 ||
-        options->sampling > VDT_SAMPLE_SLIDE) {
-        return status_fail(error, VDT_ERROR_ARGUMENT,
-                           "reader options: expected ahead 1..4096, rate 0..100000 and a known "
-                           "sampling, found %u, %u, %d",
-                           options->ahead, options->rate, (int)options->sampling);
+    if (options->ahead < 1 || options->ahead > 4096 || options->threads > MAX_LANES ||
+        options->rate > 100000 || options->sampling > VDT_SAMPLE_SLIDE) {
+        return status_fail(
+            error, VDT_ERROR_ARGUMENT,
+            "reader options: expected ahead 1..4096, threads 0..%d, rate 0..100000 and "
+            "a known sampling, found %u, %u, %u, %d",
+            MAX_LANES, options->ahead, options->threads, options->rate, (int)options->sampling);
     }
     if (options->views_time < 1 || options->views_time > 100 ||
         (options->views_space != 1 && options->views_space != 3)) {
@@ -438,8 +515,8 @@ static int allocate_reader(struct vdt_reader *reader, const char *const *inputs,
     struct memory *memory = reader->memory;
     reader->inputs = mem_alloc(memory, n_inputs, sizeof *reader->inputs, "reader", error);
     reader->slots = mem_alloc(memory, reader->n_slots, sizeof *reader->slots, "reader", error);
-    reader->queue = mem_alloc(memory, reader->n_slots, sizeof(struct clip_slot *), "reader", error);
-    if (!reader->inputs || !reader->slots || !reader->queue) return VDT_ERROR_MEMORY;
+    reader->lanes = mem_alloc(memory, reader->n_lanes, sizeof *reader->lanes, "reader", error);
+    if (!reader->inputs || !reader->slots || !reader->lanes) return VDT_ERROR_MEMORY;
     for (size_t i = 0; i < n_inputs; i++) {
         reader->inputs[i] = mem_string(memory, inputs[i], strlen(inputs[i]), error);
         if (!reader->inputs[i]) return VDT_ERROR_MEMORY;
@@ -448,6 +525,25 @@ static int allocate_reader(struct vdt_reader *reader, const char *const *inputs,
     for (size_t i = 0; i < reader->n_slots; i++) {
         const int status = allocate_clip(&reader->slots[i].memory, reader, error);
         if (status) return status;
+    }
+    return VDT_OK;
+}
+
+static int start_lanes(struct vdt_reader *reader, const struct reader_target *target,
+                       vdt_error *error) {
+    for (size_t i = 0; i < reader->n_lanes; i++) {
+        struct lane *lane = &reader->lanes[i];
+        lane->reader = reader;
+        lane->input = NO_INPUT;
+        preprocess_init(&lane->preprocess, target->memory, target->kernels, target->processor,
+                        reader->height, reader->width);
+    }
+    for (size_t i = 0; i < reader->n_lanes; i++) {
+        const int failed =
+            pthread_create(&reader->lanes[i].thread, NULL, run_lane, &reader->lanes[i]);
+        if (failed)
+            return status_fail(error, VDT_ERROR_LIBRARY, "reader: no thread: %s", strerror(failed));
+        reader->n_started++;
     }
     return VDT_OK;
 }
@@ -470,20 +566,18 @@ int reader_open(vdt_reader **out, const struct reader_target *target, const char
     reader->height = target->height;
     reader->width = target->width;
     reader->frame_bytes = 3 * reader->height * reader->width;
+    const size_t views = reader->options.views_space,
+                 threads =
+                     options->threads > 0 ? options->threads : min_size(target->threads, MAX_LANES);
+    reader->n_lanes = min_size(threads, max_size(n_inputs, 1));
     // The views of a frame are made together: they need their slots at once, whatever is held.
-    reader->n_slots = (size_t)options->ahead + reader->options.views_space - 1;
+    reader->n_slots = (size_t)options->ahead + views - 1;
+    if (reader->n_lanes > 1) reader->most_behind = reader->n_slots + (reader->n_lanes - 2) * views;
+    reader->n_slots += reader->most_behind;
     pthread_mutex_init(&reader->lock, NULL);
     pthread_cond_init(&reader->changed, NULL);
-    preprocess_init(&reader->preprocess, target->memory, target->kernels, target->processor,
-                    reader->height, reader->width);
     status = allocate_reader(reader, inputs, n_inputs, error);
-    if (!status) {
-        const int failed = pthread_create(&reader->thread, NULL, run_reader, reader);
-        reader->started = failed == 0;
-        if (failed)
-            status =
-                status_fail(error, VDT_ERROR_LIBRARY, "reader: no thread: %s", strerror(failed));
-    }
+    if (!status) status = start_lanes(reader, target, error);
     if (status) {
         vdt_reader_close(&reader);
     } else {
@@ -494,25 +588,26 @@ int reader_open(vdt_reader **out, const struct reader_target *target, const char
 
 vdt_status vdt_reader_next(vdt_reader *reader, vdt_item *item, vdt_error *error) {
     int status = VDT_OK;
+    struct clip_slot *slot = NULL;
     pthread_mutex_lock(&reader->lock);
     if (reader->n_held == reader->options.ahead) {
         status = status_fail(error, VDT_ERROR_ARGUMENT,
                              "reader: all %u items are held; give one back first",
                              reader->options.ahead);
     }
-    while (!status && reader->queue_count == 0 && !atomic_load(&reader->stop)) {
-        if (reader->finished)
+    while (!status && !slot && !atomic_load(&reader->stop)) {
+        advance_front(reader);
+        slot = front_item(reader, true);
+        if (!slot && reader->front == reader->n_inputs)
             status = VDT_END;
-        else
+        else if (!slot)
             pthread_cond_wait(&reader->changed, &reader->lock);
     }
     if (!status && atomic_load(&reader->stop)) {
         status = status_fail(error, VDT_ERROR_CANCELLED, "reader: cancelled");
     }
     if (!status) {
-        *item = reader->queue[reader->queue_first]->item;
-        reader->queue_first = (reader->queue_first + 1) % reader->n_slots;
-        reader->queue_count--;
+        *item = slot->item;
         reader->n_held++;
     }
     pthread_mutex_unlock(&reader->lock);
@@ -521,7 +616,8 @@ vdt_status vdt_reader_next(vdt_reader *reader, vdt_item *item, vdt_error *error)
 
 int vdt_reader_ready(vdt_reader *reader) {
     pthread_mutex_lock(&reader->lock);
-    const bool ready = reader->queue_count > 0 || reader->finished;
+    advance_front(reader);
+    const bool ready = front_item(reader, false) || reader->front == reader->n_inputs;
     pthread_mutex_unlock(&reader->lock);
     return ready;
 }
@@ -539,7 +635,7 @@ void vdt_reader_give(vdt_reader *reader, vdt_item *item) {
     item->slot = NULL;
     pthread_mutex_lock(&reader->lock);
     reader->n_held--;
-    slot->taken = false;
+    slot->state = SLOT_FREE;
     pthread_cond_broadcast(&reader->changed);
     pthread_mutex_unlock(&reader->lock);
 }
@@ -549,16 +645,17 @@ void vdt_reader_close(vdt_reader **handle) {
     struct vdt_reader *reader = *handle;
     struct memory *memory = reader->memory;
     vdt_reader_cancel(reader);
-    if (reader->started) pthread_join(reader->thread, NULL);
+    for (size_t i = 0; i < reader->n_started; i++) pthread_join(reader->lanes[i].thread, NULL);
     pthread_cond_destroy(&reader->changed);
     pthread_mutex_destroy(&reader->lock);
-    preprocess_free(&reader->preprocess);
+    for (size_t i = 0; reader->lanes && i < reader->n_lanes; i++)
+        preprocess_free(&reader->lanes[i].preprocess);
     for (size_t i = 0; reader->slots && i < reader->n_slots; i++)
         free_clip(&reader->slots[i].memory, memory);
     for (size_t i = 0; i < reader->n_inputs; i++) mem_free(memory, reader->inputs[i]);
     mem_free(memory, reader->inputs);
     mem_free(memory, reader->slots);
-    mem_free(memory, reader->queue);
+    mem_free(memory, reader->lanes);
     mem_free(memory, reader);
     *handle = NULL;
 }

@@ -1,5 +1,4 @@
-// The reader: decodes, samples and preprocesses inputs on a thread of its own (vidette.h,
-// vdt_reader).
+// The reader: decodes, samples and preprocesses inputs on threads of its own (vidette.h, vdt_reader).
 #ifndef VIDETTE_VIDEO_READER_H
 #define VIDETTE_VIDEO_READER_H
 
@@ -13,6 +12,7 @@ struct reader_target {
     const struct processor *processor;
     size_t frames, height, width; // of a clip
     uint32_t rate;                // where the options leave it open
+    size_t threads;               // the same; at least 1
 };
 
 int reader_open(vdt_reader **reader, const struct reader_target *target, const char *const *inputs,

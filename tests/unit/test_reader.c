@@ -59,7 +59,8 @@ static struct reader_target make_target(size_t frames, size_t height, size_t wid
                                   .frames = frames,
                                   .height = height,
                                   .width = width,
-                                  .rate = RATE};
+                                  .rate = RATE,
+                                  .threads = 3};
 }
 
 static vdt_reader *open_reader(const struct reader_target *target, const char *const *inputs,
@@ -323,6 +324,76 @@ static void test_held_views(void **state) {
     alarm(0);
 }
 
+/* ---- several inputs at a time -------------------------------------------------------------- */
+
+enum { LANE_INPUTS = 24, LANE_ITEMS = 512 };
+
+// What an item is, and what its first frame shows.
+struct record {
+    size_t input;
+    uint32_t index, view;
+    int status, number;
+};
+
+// Reads everything, always holding as many items as leaves one to be taken.
+static size_t read_all(struct record *records, const char *const *paths, vdt_sampling_kind kind,
+                       uint32_t ahead, uint32_t threads) {
+    const struct reader_target target = make_target(2, HEIGHT, WIDTH);
+    vdt_reader_options options = sampling_options(kind);
+    options.views_space = kind == VDT_SAMPLE_MULTI ? 3 : 1;
+    options.seconds = 0.1;
+    options.ahead = ahead;
+    options.threads = threads;
+    vdt_reader *reader = open_reader(&target, paths, LANE_INPUTS, &options);
+    vdt_item items[LANE_ITEMS];
+    size_t n = 0;
+    while (n < LANE_ITEMS && vdt_reader_next(reader, &items[n], NULL) == VDT_OK) {
+        const vdt_item *item = &items[n];
+        const uint8_t *pixels = item->clip.pixels;
+        records[n] = (struct record){
+            item->input, item->index, item->view, (int)item->error.status,
+            pixels ? media_read_number(pixels, item->clip.row_stride, WIDTH, HEIGHT) : -2};
+        n++;
+        if (n >= ahead) vdt_reader_give(reader, &items[n - ahead]);
+    }
+    for (size_t i = n >= ahead ? n - ahead + 1 : 0; i < n; i++) vdt_reader_give(reader, &items[i]);
+    expect_end(reader);
+    close_reader(&reader);
+    return n;
+}
+
+// The same items in the same order however many inputs are read at a time, whatever is held.
+static void test_lanes(void **state) {
+    (void)state;
+    static const vdt_sampling_kind kinds[] = {VDT_SAMPLE_CENTER, VDT_SAMPLE_MULTI,
+                                              VDT_SAMPLE_SLIDE};
+    static struct record expected[LANE_ITEMS], found[LANE_ITEMS];
+    char names[LANE_INPUTS][32];
+    const char *paths[LANE_INPUTS];
+    struct media_video video = {"mpeg4", WIDTH, HEIGHT, 20, 12, 2, 0, false, false, 0};
+    char copies[LANE_INPUTS][1200];
+    for (int i = 0; i < LANE_INPUTS; i++) {
+        snprintf(names[i], sizeof names[i], i % 3 == 0 ? "lane%d.mp4" : "lane%d.npy", i);
+        snprintf(copies[i], sizeof copies[i], "%s", scratch_path(names[i]));
+        paths[i] = copies[i];
+        video.frames = 5 + 7 * i % 60;
+        if (i % 3 == 0) media_write_video(paths[i], &video);
+        if (i % 3 == 1) media_write_npy(paths[i], 1 + 5 * i % 17, HEIGHT, WIDTH);
+    }           // the rest is missing
+    alarm(300); // a deadlock is the failure looked for: it must end the test
+    for (size_t k = 0; k < 3; k++) {
+        const size_t n = read_all(expected, paths, kinds[k], 4, 1);
+        assert_in_range(n, LANE_INPUTS, LANE_ITEMS - 1);
+        for (uint32_t threads = 2; threads <= 5; threads++) {
+            for (uint32_t ahead = 1; ahead <= 5; ahead += 2) {
+                assert_int_equal(read_all(found, paths, kinds[k], ahead, threads), n);
+                assert_memory_equal(found, expected, n * sizeof *found);
+            }
+        }
+    }
+    alarm(0);
+}
+
 /* ---- errors between good inputs ------------------------------------------------------------ */
 
 static void test_failing_inputs(void **state) {
@@ -512,8 +583,9 @@ static void expect_refused(const vdt_reader_options *options) {
 static void test_options(void **state) {
     (void)state;
     const vdt_reader_options good = sampling_options(VDT_SAMPLE_CENTER);
-    vdt_reader_options bad[12];
-    for (size_t i = 0; i < 12; i++) bad[i] = good;
+    enum { BAD = 13 };
+    vdt_reader_options bad[BAD];
+    for (size_t i = 0; i < BAD; i++) bad[i] = good;
     bad[0].abi = VDT_ABI + 1;
     bad[1].ahead = 0;
     bad[2].ahead = 4097;
@@ -526,7 +598,8 @@ static void test_options(void **state) {
     bad[9].seconds = -1.0;
     bad[10].seconds = (double)NAN;
     bad[11].seconds = (double)INFINITY;
-    for (size_t i = 0; i < 12; i++) expect_refused(&bad[i]);
+    bad[12].threads = 65;
+    for (size_t i = 0; i < BAD; i++) expect_refused(&bad[i]);
     const struct reader_target target = make_target(2, HEIGHT, WIDTH);
     vdt_reader *reader = open_reader(&target, NULL, 0, NULL); // no inputs: the end at once
     expect_end(reader);
@@ -541,6 +614,7 @@ int main(void) {
         cmocka_unit_test(test_memory_bound),   cmocka_unit_test(test_held),
         cmocka_unit_test(test_cancel),         cmocka_unit_test(test_close),
         cmocka_unit_test(test_options),        cmocka_unit_test(test_held_views),
+        cmocka_unit_test(test_lanes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
