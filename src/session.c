@@ -107,7 +107,11 @@ vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_sessi
     session->encoder.values = model->values;
     encoder_prepare(&session->encoder);
     session->streaming = session->stream.encoder != NULL;
-    if (session->streaming) session_prepare_stream(session);
+    if (session->streaming) status = session_prepare_stream(session, error);
+    if (status) {
+        vdt_session_close(&session);
+        return status;
+    }
     fill_shape(session, bytes);
     *out = session;
     return VDT_OK;

@@ -20,7 +20,7 @@ struct vdt_session {
 // Checks the options and plans a stream over a planned encoder.
 int session_plan_stream(struct stream *stream, struct encoder *encoder, const vdt_model *model,
                         const vdt_stream_options *options, vdt_error *error);
-void session_prepare_stream(struct vdt_session *session);
+int session_prepare_stream(struct vdt_session *session, vdt_error *error);
 
 // One frame.
 int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_output *output,

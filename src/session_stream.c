@@ -24,7 +24,12 @@ static int check_options(const vdt_stream_options *options, vdt_error *error) {
     if (options->still > VDT_STILL_LEARN)
         return status_fail(error, VDT_ERROR_ARGUMENT, "still: unknown value %d",
                            (int)options->still);
-    int status = check_number(options->fraction, 1.0, "fraction", error);
+    if (options->budget_ms > 0.0 && options->update != VDT_UPDATE_TOP) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "budget: expected an update of the largest errors (top) beside it");
+    }
+    int status = check_number(options->budget_ms, INFINITY, "budget", error);
+    if (!status) status = check_number(options->fraction, 1.0, "fraction", error);
     if (!status) status = check_number(options->threshold, INFINITY, "threshold", error);
     if (!status) status = check_number(options->floor, INFINITY, "floor", error);
     if (!status)
@@ -50,12 +55,24 @@ int session_plan_stream(struct stream *stream, struct encoder *encoder, const vd
                                   .still = options->still != VDT_STILL_OFF,
                                   .learn_still = options->still == VDT_STILL_LEARN,
                                   .tau = options->still_tolerance,
+                                  .deadline = options->budget_ms,
                                   .range = 1.0 / model->processor.scale};
     memcpy(plan.std, model->processor.std, sizeof plan.std);
     return stream_plan(stream, encoder, &plan, error);
 }
 
-void session_prepare_stream(struct vdt_session *session) {
+static int calibrate(struct vdt_session *session, vdt_error *error) {
+    const struct encoder_options *options = &session->encoder.options;
+    struct memory *memory = &session->model->context->memory;
+    uint8_t *pixels = mem_alloc_raw(memory, options->frames * options->height, 3 * options->width,
+                                    "session", error);
+    if (!pixels) return VDT_ERROR_MEMORY;
+    const int status = stream_calibrate(&session->stream, pixels, error);
+    mem_free(memory, pixels);
+    return status;
+}
+
+int session_prepare_stream(struct vdt_session *session, vdt_error *error) {
     struct stream *stream = &session->stream;
     stream_prepare(stream);
     session->stream_info = (vdt_stream_info){
@@ -65,6 +82,7 @@ void session_prepare_stream(struct vdt_session *session) {
         .macs_eventful_dense = stream_count_dense(&session->encoder),
         .state_bytes = stream->bytes,
     };
+    return stream->options.deadline > 0.0 ? calibrate(session, error) : VDT_OK;
 }
 
 /* ---- steps --------------------------------------------------------------------------------- */
@@ -80,6 +98,7 @@ int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_o
     info->idle = stream->idle;
     info->changed = (uint32_t)stream->changed;
     info->still_tolerance = stream->state->still.tau;
+    info->r = (uint32_t)stream->options.policy.r;
     info->afresh = stream->afresh;
     info->macs_eventful = stream->macs;
     return VDT_OK;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings_stream.h"
+
 /* ---- values -------------------------------------------------------------------------------- */
 
 static bool parse_unsigned(const char *text, unsigned max, unsigned *out) {
@@ -182,7 +184,7 @@ static const struct option options[] = {
     {"arch", 0, "NAME", FOR_ALL, set_arch, "a name",
      "named geometry with seeded random weights instead of a model"},
     {"size", 0, "N", FOR_ALL, set_size, "pixels, 1..8192", "pixel side of the input"},
-    {"output", 'o', "FILE", FOR_READING, set_output, "a file",
+    {"output", 'o', "FILE", FOR_READING | FOR_STREAM, set_output, "a file",
      "write results to FILE (embed: .npy or .jsonl)"},
     {"pool", 0, "POOL", FOR_EMBED, set_pool, "cls, mean, none, map or head",
      "cls, mean, none, map or head (default head)"},
@@ -195,8 +197,9 @@ static const struct option options[] = {
      "stride in frames (default: the model's)"},
     {"frames", 0, "N", FOR_READING, set_frames, "frames, 1..1024",
      "frames of a clip, where the model allows it"},
-    {"top", 0, "K", FOR_CLASSIFY, set_top, "a number", "classes to name (default 5)"},
-    {"logits", 0, NULL, FOR_CLASSIFY, set_logits, NULL, "put all logits into the JSON"},
+    {"top", 0, "K", FOR_CLASSIFY | FOR_STREAM, set_top, "a number", "classes to name (default 5)"},
+    {"logits", 0, NULL, FOR_CLASSIFY | FOR_STREAM, set_logits, NULL,
+     "put all logits into the JSON"},
     {"json", 0, NULL, FOR_ALL, set_json, NULL, "one JSON object a line on stdout"},
     {"precision", 0, "P", FOR_ALL, set_precision, "auto, f32, bf16 or int8",
      "auto (bf16 where the CPU can), f32, bf16 or int8"},
@@ -205,6 +208,26 @@ static const struct option options[] = {
      "most clips packed into a call (default 0: by their size)"},
     {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
      "highest instruction set to use (default best)"},
+    {"update", 0, "WHICH", FOR_UPDATE, set_update, "top:R, fraction:F, threshold:H or all",
+     "tokens a stream recomputes: top:R, fraction:F, threshold:H or all"},
+    {"budget", 0, "MS", FOR_STREAM, set_budget, "milliseconds > 0",
+     "recompute as many tokens as the deadline allows"},
+    {"floor", 0, "X", FOR_UPDATE, set_floor, "a number >= 0",
+     "errors at or below X never count (default 0)"},
+    {"still", 0, "TAU", FOR_UPDATE, set_still, "off, auto or a number >= 0",
+     "pixel test before block 1: off, auto or TAU (default 0)"},
+    {"max-wait", 0, "N", FOR_UPDATE, set_max_wait, "steps",
+     "serve a changed token after N steps at the latest (default 30)"},
+    {"attention", 0, "MODE", FOR_UPDATE, set_attention, "exact, delta or tokenwise",
+     "exact (default), delta (the paper's) or tokenwise"},
+    {"macs", 0, "RULE", FOR_STREAM | FOR_BENCH, set_macs, "plain or eventful",
+     "how operations are counted: plain (default) or eventful"},
+    {"realtime", 0, NULL, FOR_STREAM, set_realtime, NULL,
+     "go on with the newest frame when late, count the dropped"},
+    {"state", 0, "FILE", FOR_STREAM, set_state, "a file",
+     "go on from this snapshot if it is there, write it at the end"},
+    {"stream", 0, NULL, FOR_BENCH, set_stream, NULL,
+     "time the steps of a stream (with --update) against dense ones"},
     {"resume", 0, NULL, FOR_READING, set_resume, NULL,
      "keep finished results when interrupted, go on from them"},
     {"progress", 0, "WHEN", FOR_READING, set_progress, "auto or never",
@@ -340,7 +363,10 @@ static int parse_option(struct settings *settings, const struct command *command
 
 int settings_parse(struct settings *settings, const struct command *command, int argc, char **argv,
                    bool *done) {
+    vdt_session_options defaults;
+    vdt_session_options_init(&defaults);
     *settings = (struct settings){.top = 5,
+                                  .stream = defaults.stream,
                                   .views_time = 1,
                                   .views_space = 1,
                                   .seconds = 1.0,

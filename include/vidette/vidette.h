@@ -245,14 +245,14 @@ typedef struct vdt_stream_options {
     double fraction;   // FRACTION: 0..1; default 0
     double threshold;  // THRESHOLD: finite, >= 0; default 0
     double floor;      // errors whose norm is at or below it never count; finite, >= 0; default 0
-    uint32_t
-        max_wait; // a token above the floor is served after so many steps at the latest, before all
-                  // others; 0: never for waiting; default 30
+    uint32_t max_wait; // steps after which a token above the floor is served before all others; 0:
+                       // never for waiting; default 30
     vdt_attention attention; // default VDT_ATTENTION_EXACT
     vdt_still still;         // default VDT_STILL_FIXED
-    double
-        still_tolerance; // mean difference of a patch in units of the normalised pixels, finite, >= 0; 0: any
-                         // byte that differs; default 0
+    double still_tolerance; // mean difference of a patch in units of the normalised pixels, finite,
+                            // >= 0; 0: any byte that differs; default 0
+    double budget_ms; // TOP: r is chosen for each step so that it takes at most so long, from a fit
+                      // of what steps cost, begun when the session is opened; 0: r stays; default 0
 } vdt_stream_options;
 
 typedef struct vdt_session_options {
@@ -327,10 +327,10 @@ typedef struct vdt_stream_info {
     uint32_t patches;        // of a frame
     uint32_t changed;        // patches that were embedded
     double still_tolerance;  // in use
+    uint32_t r;              // TOP: in use
     size_t gates;            // 3 a block
     const uint32_t *updated; // (gates) tokens that passed each, in the order of execution
-    uint64_t
-        afresh; // EXACT: pairs of token and head computed afresh though their q, k, v had not changed
+    uint64_t afresh; // EXACT: pairs of token and head computed afresh beyond those that changed
     uint64_t macs_eventful;       // operations by the counting rule of the Eventful paper
     uint64_t macs_eventful_dense; // the same of the dense model
     size_t state_bytes;           // memory kept from step to step

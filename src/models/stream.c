@@ -552,6 +552,18 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     return VDT_OK;
 }
 
+// Tokens that passed a gate, on average.
+static double mean_updated(const struct stream *stream) {
+    const size_t gates = 3 * stream->encoder->geometry->blocks;
+    double sum = 0.0;
+    for (size_t i = 0; i < gates; i++) sum += stream->updated[i];
+    return sum / (double)gates;
+}
+
+static void choose_r(struct stream *stream) {
+    if (stream->options.deadline > 0.0) stream->options.policy.r = budget_choose(&stream->budget);
+}
+
 int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
                 vdt_stats *stats, vdt_error *error) {
     struct exec *exec = &stream->encoder->exec;
@@ -571,11 +583,54 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         memset(stream->updated, 0, 3 * stream->encoder->geometry->blocks * sizeof *stream->updated);
         stream->state->steps++;
     } else {
+        choose_r(stream);
         const int status = run_transformer(stream, &local, error);
         if (status) return status;
+        if (!stream->first && stream->options.deadline > 0.0)
+            budget_learn(&stream->budget, mean_updated(stream), now_ms() - start);
     }
     local.macs = exec->macs;
     if (stats) *stats = local;
     copy_outputs(stream, logits, features);
+    return VDT_OK;
+}
+
+/* ---- what steps cost ----------------------------------------------------------------------- */
+
+// A step on other noise with r tokens; its time.
+static int time_step(struct stream *stream, uint8_t *pixels, size_t r, double *ms,
+                     vdt_error *error) {
+    const struct encoder_options *options = &stream->encoder->options;
+    const vdt_clip frame = {pixels, 3 * options->width, 3 * options->width * options->height};
+    const double deadline = stream->options.deadline;
+    uint32_t noise = (uint32_t)r + (uint32_t)stream->state->steps;
+    for (size_t i = 0; i < options->frames * frame.frame_stride; i++) {
+        noise = noise * 1664525u + 1013904223u;
+        pixels[i] = (uint8_t)(noise >> 24);
+    }
+    stream->options.deadline = 0.0;
+    stream->options.policy.r = r;
+    const double start = now_ms();
+    const int status = stream_step(stream, &frame, NULL, NULL, NULL, error);
+    *ms = now_ms() - start;
+    stream->options.deadline = deadline;
+    return status;
+}
+
+int stream_calibrate(struct stream *stream, uint8_t *pixels, vdt_error *error) {
+    const size_t n = stream->encoder->tokens, low = max_size(n / 16, 1), high = max_size(n / 4, 2);
+    double ms, low_ms = 0.0, high_ms = 0.0;
+    int status = time_step(stream, pixels, n, &ms, error); // the flush
+    for (int i = 0; !status && i < 3; i++) { // the first of each warms up; the better of two counts
+        status = time_step(stream, pixels, low, &ms, error);
+        if (i > 0) low_ms = i == 1 || ms < low_ms ? ms : low_ms;
+        if (!status) status = time_step(stream, pixels, high, &ms, error);
+        if (i > 0) high_ms = i == 1 || ms < high_ms ? ms : high_ms;
+    }
+    if (status) return status;
+    budget_start(&stream->budget, stream->options.deadline, n, (double)low, low_ms, (double)high,
+                 high_ms);
+    stream_reset(stream);
+    memset(stream->updated, 0, 3 * stream->encoder->geometry->blocks * sizeof *stream->updated);
     return VDT_OK;
 }

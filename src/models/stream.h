@@ -14,6 +14,7 @@
 #define VIDETTE_MODELS_STREAM_H
 
 #include "models/encoder.h"
+#include "reduce/budget.h"
 #include "reduce/delta_attention.h"
 #include "reduce/exact_attention.h"
 #include "reduce/gate.h"
@@ -24,6 +25,7 @@ struct stream_options {
     vdt_attention attention; // of blocks that attend globally; windows are always computed in full
     bool still, learn_still; // the pixel test; whether its tolerance is learnt
     double tau;              // its tolerance
+    double deadline;         // ms a step: r is chosen to meet it; 0: none
     double std[3], range;    // of the processor
 };
 
@@ -53,6 +55,7 @@ struct stream {
     size_t bytes;
     struct stream_state *state;
     struct still still;
+    struct budget budget;
     float *embedded;          // (N, D) input of block 1; state
     float *logits, *features; // of the last step; state
     struct stream_block *blocks;
@@ -78,6 +81,10 @@ void stream_layout(struct stream *stream, struct arena *arena);
 
 // After encoder_prepare.
 void stream_prepare(struct stream *stream);
+
+// Measures what steps cost, for the deadline, on a frame of noise: pixels (s, height, width, 3) of workspace.
+// Ends with a reset.
+int stream_calibrate(struct stream *stream, uint8_t *pixels, vdt_error *error);
 
 // The next step is a flush.
 void stream_reset(struct stream *stream);

@@ -1,0 +1,5 @@
+#include "commands.h"
+int stream_run(const struct settings *settings) {
+    (void)settings;
+    return EXIT_FAILED;
+}
