@@ -8,6 +8,7 @@
 
 // One frame's result.
 struct stream_result {
+    size_t input; // index into the settings' inputs
     const vdt_item *item;
     const vdt_stream_info *info;
     const vdt_stats *stats;
