@@ -20,6 +20,7 @@ struct streamer {
     struct output output;
     float *logits, *features;
     // of the input that is running
+    size_t input_index;
     const char *input;
     double start_ms;       // when its first frame came; real time counts from there
     double last_time;      // presentation time of the frame before
@@ -171,7 +172,8 @@ static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error)
     vdt_stats stats = {0};
     const vdt_output output = {.logits = s->logits, .features = s->features};
     if (vdt_session_run(s->session, &item->clip, 1, &output, &stats, error)) return -1;
-    struct stream_result result = {.item = item,
+    struct stream_result result = {.input = s->input_index,
+                                   .item = item,
                                    .info = vdt_session_stream(s->session),
                                    .stats = &stats,
                                    .logits = s->logits,
@@ -258,6 +260,7 @@ static int run_all(struct streamer *s) {
     const struct settings *settings = s->settings;
     for (size_t i = 0; i < settings->n_inputs; i++) {
         if (i > 0 && vdt_session_reset(s->session, NULL)) return -1;
+        s->input_index = i;
         const int status = run_input(s, settings->inputs[i]);
         if (status) return status;
     }
