@@ -9,6 +9,8 @@ struct vdt_session {
     struct vdt_model *model;
     void *memory; // every buffer of the encoder
     struct encoder encoder;
+    size_t clips;                 // most clips a call
+    struct factorised factorised; // encoder NULL: none
     bool streaming;
     struct stream stream;
     vdt_stream_info stream_info;
@@ -17,9 +19,9 @@ struct vdt_session {
 
 /* ---- streams (session_stream.c) -------------------------------------------------------------- */
 
-// Checks the options and plans a stream over a planned encoder.
-int session_plan_stream(struct stream *stream, struct encoder *encoder, const vdt_model *model,
-                        const vdt_stream_options *options, vdt_error *error);
+// Checks the options and plans a stream over the planned encoder.
+int session_plan_stream(struct vdt_session *session, const vdt_stream_options *options,
+                        vdt_error *error);
 int session_prepare_stream(struct vdt_session *session, vdt_error *error);
 
 // One frame.

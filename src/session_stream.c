@@ -37,8 +37,9 @@ static int check_options(const vdt_stream_options *options, vdt_error *error) {
     return status;
 }
 
-int session_plan_stream(struct stream *stream, struct encoder *encoder, const vdt_model *model,
-                        const vdt_stream_options *options, vdt_error *error) {
+int session_plan_stream(struct vdt_session *session, const vdt_stream_options *options,
+                        vdt_error *error) {
+    const vdt_model *model = session->model;
     static const enum policy_kind kinds[] = {[VDT_UPDATE_ALL] = POLICY_ALL,
                                              [VDT_UPDATE_TOP] = POLICY_TOP,
                                              [VDT_UPDATE_FRACTION] = POLICY_FRACTION,
@@ -58,7 +59,8 @@ int session_plan_stream(struct stream *stream, struct encoder *encoder, const vd
                                   .deadline = options->budget_ms,
                                   .range = 1.0 / model->processor.scale};
     memcpy(plan.std, model->processor.std, sizeof plan.std);
-    return stream_plan(stream, encoder, &plan, error);
+    return stream_plan(&session->stream, &session->encoder,
+                       session->factorised.encoder ? &session->factorised : NULL, &plan, error);
 }
 
 static int calibrate(struct vdt_session *session, vdt_error *error) {
@@ -79,7 +81,11 @@ int session_prepare_stream(struct vdt_session *session, vdt_error *error) {
         .patches = (uint32_t)session->encoder.patches,
         .gates = 3 * session->encoder.geometry->blocks,
         .updated = stream->updated,
-        .macs_eventful_dense = stream_count_dense(&session->encoder),
+        .macs_eventful_dense =
+            stream_count_dense(&session->encoder) +
+            (session->factorised.encoder
+                 ? factorised_count(&session->factorised, session->factorised.snippets)
+                 : 0),
         .state_bytes = stream->bytes,
     };
     return stream->options.deadline > 0.0 ? calibrate(session, error) : VDT_OK;

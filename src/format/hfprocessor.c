@@ -8,6 +8,10 @@ enum { MAX_SIDE = 16384 };
 
 #define HALF                                                                                       \
     { 0.5, 0.5, 0.5 }
+#define FACTORISED_MEAN                                                                            \
+    { 0.45, 0.45, 0.45 }
+#define FACTORISED_STD                                                                             \
+    { 0.225, 0.225, 0.225 }
 #define IMAGENET_MEAN                                                                              \
     { 0.485, 0.456, 0.406 }
 #define IMAGENET_STD                                                                               \
@@ -30,6 +34,7 @@ static const struct {
     double mean[3], std[3];
 } rows[] = {
     {"VideoMAE", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, HALF, HALF},
+    {"FactorisedVivit", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, FACTORISED_MEAN, FACTORISED_STD},
     {"Vivit", false, RESIZE_SHORTEST_EDGE, 256, RESAMPLE_BILINEAR, true, 1 / 127.5, true, HALF, HALF},
     {"ViT", true, RESIZE_EXACT, 224, RESAMPLE_BILINEAR, false, 1 / 255.0, false, HALF, HALF},
     {"VitDet", true, RESIZE_EXACT, 1024, RESAMPLE_BILINEAR, false, 1 / 255.0, false, IMAGENET_MEAN, IMAGENET_STD},

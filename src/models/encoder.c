@@ -28,13 +28,13 @@ static int plan_input(struct encoder *encoder, vdt_error *error) {
                            geometry->positions == POSITION_NONE;
     const bool same = options->height / patch == geometry->height / patch &&
                       options->width / patch == geometry->width / patch;
-    if (options->frames != geometry->frames || (!resizable && !same)) {
+    if (options->frames != geometry_sequence_frames(geometry) || (!resizable && !same)) {
         return status_fail(
             error, VDT_ERROR_UNSUPPORTED,
             "input size: this model's positions are made for %zu frames of %zu x %zu, found %zu of "
             "%zu x %zu",
-            geometry->frames, geometry->height, geometry->width, options->frames, options->height,
-            options->width);
+            geometry_sequence_frames(geometry), geometry->height, geometry->width, options->frames,
+            options->height, options->width);
     }
     encoder->grid = (struct patch_grid){options->frames / geometry->tubelet,
                                         options->height / patch, options->width / patch};
@@ -112,7 +112,8 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
     *encoder = (struct encoder){
         .context = context, .geometry = geometry, .weights = weights, .options = *options};
     encoder->prefix = geometry_prefix(geometry);
-    encoder->n_logits = weights->classifier ? geometry->labels : 0;
+    const bool reads = weights->classifier && geometry->temporal_blocks == 0;
+    encoder->n_logits = reads ? geometry->labels : 0;
     const int status = plan_input(encoder, error);
     return status ? status : plan_pool(encoder, error);
 }

@@ -13,5 +13,6 @@ extern const struct family family_dinov2_with_registers;
 extern const struct family family_siglip;
 extern const struct family family_clip;
 extern const struct family family_vitdet;
+extern const struct family family_vivit_fe;
 
 #endif

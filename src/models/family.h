@@ -60,6 +60,8 @@ struct geometry {
     size_t table_prefix;         // rows of the table, before the patches', that no token takes
     size_t window;               // side of attention windows in tokens; 0: none
     bool windowed[LIMIT_BLOCKS]; // the blocks that attend within windows
+    size_t temporal_blocks;      // of a second encoder, over the class tokens of the snippets of
+                                 // `tubelet` frames that a clip consists of; 0: none
     bool relative;               // decomposed relative positions
     bool
         relative_gathered; // at another size, the table of all pairs is resized, not that of distances
@@ -79,6 +81,7 @@ enum slot { // where a tensor goes; a bias stands right behind its weight
     SLOT_PROJECTION_WEIGHT, SLOT_PROBE, SLOT_PROBE_QKV_WEIGHT, SLOT_PROBE_QKV_BIAS,
     SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS, SLOT_PROBE_NORM_WEIGHT, SLOT_PROBE_NORM_BIAS,
     SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS,
+    SLOT_TEMPORAL_CLASS, SLOT_TEMPORAL_POSITIONS, SLOT_TEMPORAL_NORM_WEIGHT, SLOT_TEMPORAL_NORM_BIAS,
     MODEL_SLOTS, // those above are one a model, those below one a block
     SLOT_NORM1_WEIGHT = MODEL_SLOTS, SLOT_NORM1_BIAS, SLOT_QKV_WEIGHT, SLOT_QKV_BIAS,
     SLOT_Q_WEIGHT, SLOT_Q_BIAS, SLOT_K_WEIGHT, SLOT_K_BIAS, SLOT_V_WEIGHT, SLOT_V_BIAS,
@@ -94,6 +97,7 @@ enum dimension { // of a shape, resolved from the geometry
     DIM_1, DIM_CHANNELS, DIM_D, DIM_2D, DIM_3D, DIM_MLP,
     DIM_FC1, // the MLP's width, twice that where it is gated
     DIM_LABELS, DIM_TUBELET, DIM_PATCH, DIM_POSITIONS, DIM_REGISTERS, DIM_PROJECTION,
+    DIM_SNIPPETS, // and a class token
     DIM_HEAD, DIM_RELATIVE_H, DIM_RELATIVE_W, // distances in the block's grid or window
 };
 // clang-format on
@@ -129,10 +133,11 @@ struct tensor_rule {
 struct rule_table {
     const struct tensor_rule *rules;
     size_t n;
+    bool temporal; // of the second encoder's blocks, which stand behind the first's
 };
 
 #define RULE_TABLE(rules)                                                                          \
-    { (rules), sizeof(rules) / sizeof *(rules) }
+    { (rules), sizeof(rules) / sizeof *(rules), false }
 
 enum { FAMILY_TABLES = 4, FAMILY_TYPES = 3, FAMILY_UNUSED = 8 };
 
@@ -148,6 +153,16 @@ struct family {
     // Failures stay in the config.
     void (*configure)(struct geometry *geometry, struct config *config);
 };
+
+// Frames that one sequence of the encoder takes: a clip, or a snippet of it.
+static inline size_t geometry_sequence_frames(const struct geometry *geometry) {
+    return geometry->temporal_blocks > 0 ? geometry->tubelet : geometry->frames;
+}
+
+// Snippets of a clip; 1 where the encoder takes it whole.
+static inline size_t geometry_snippets(const struct geometry *geometry) {
+    return geometry->frames / geometry_sequence_frames(geometry);
+}
 
 // The tokens before the patches.
 static inline size_t geometry_prefix(const struct geometry *geometry) {

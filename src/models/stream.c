@@ -19,14 +19,14 @@ static enum stream_kind kind_of(const struct stream *stream, size_t block) {
     return STREAM_FULL;
 }
 
-int stream_plan(struct stream *stream, struct encoder *encoder,
+int stream_plan(struct stream *stream, struct encoder *encoder, struct factorised *factorised,
                 const struct stream_options *options, vdt_error *error) {
     const struct geometry *geometry = encoder->geometry;
-    *stream = (struct stream){.encoder = encoder, .options = *options};
-    if (geometry->frames != geometry->tubelet) {
+    *stream = (struct stream){.encoder = encoder, .factorised = factorised, .options = *options};
+    if (encoder->options.frames != geometry->tubelet) {
         return status_fail(error, VDT_ERROR_UNSUPPORTED,
                            "update: streams need a model of single frames, this one takes %zu",
-                           geometry->frames);
+                           encoder->options.frames);
     }
     if (encoder->options.clips != 1) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "clips: a stream takes 1, found %zu",
@@ -107,6 +107,10 @@ static void layout_block(struct stream *stream, struct stream_block *block, size
     layout_attention(stream, block, i, arena);
 }
 
+static size_t stream_logits(const struct stream *stream) {
+    return stream->factorised ? stream->factorised->n_logits : stream->encoder->n_logits;
+}
+
 // The state, in one piece.
 static void layout_state(struct stream *stream, struct arena *arena) {
     const struct encoder *encoder = stream->encoder;
@@ -114,8 +118,10 @@ static void layout_state(struct stream *stream, struct arena *arena) {
     const size_t begin = arena->used, patch = encoder->geometry->patch;
     stream->state = arena_take(arena, 1, sizeof *stream->state);
     stream->embedded = take_floats(arena, encoder->tokens, encoder->geometry->d);
-    stream->logits = take_floats(arena, 1, encoder->n_logits);
+    stream->logits = take_floats(arena, 1, stream_logits(stream));
     stream->features = take_floats(arena, 1, encoder->n_features);
+    if (stream->factorised)
+        stream->window = take_floats(arena, stream->factorised->snippets, encoder->geometry->d);
     stream->still.pixels =
         arena_take(arena, encoder->options.frames, 3 * grid->h * patch * grid->w * patch);
     for (size_t i = 0; i < encoder->geometry->blocks; i++) {
@@ -198,6 +204,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
 void stream_reset(struct stream *stream) {
     stream->state->steps = 0;
     stream->state->pending = 0;
+    stream->state->filled = 0;
     still_start(&stream->state->still, stream->options.tau, stream->options.learn_still);
 }
 
@@ -522,9 +529,24 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
     return VDT_OK;
 }
 
+// The snippet's class token joins the window, the oldest leaves, and the second encoder reads it.
+static void read_window(struct stream *stream, float *logits, float *features) {
+    struct stream_state *state = stream->state;
+    const size_t d = stream->encoder->geometry->d, most = stream->factorised->snippets;
+    if (state->filled >= most) {
+        state->filled = most - 1;
+        memmove(stream->window, stream->window + d, state->filled * d * sizeof *stream->window);
+    }
+    memcpy(stream->window + state->filled++ * d, stream->features, d * sizeof *stream->window);
+    factorised_window(stream->factorised, stream->window, state->filled,
+                      stream_logits(stream) > 0 ? stream->logits : NULL, features);
+    stream->macs += factorised_count(stream->factorised, state->filled);
+    if (logits) memcpy(logits, stream->logits, stream_logits(stream) * sizeof *logits);
+}
+
 static void copy_outputs(const struct stream *stream, float *logits, float *features) {
     const struct encoder *encoder = stream->encoder;
-    if (logits) memcpy(logits, stream->logits, encoder->n_logits * sizeof *logits);
+    if (logits) memcpy(logits, stream->logits, stream_logits(stream) * sizeof *logits);
     if (features) memcpy(features, stream->features, encoder->n_features * sizeof *features);
 }
 
@@ -589,9 +611,15 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         if (!stream->first && stream->options.deadline > 0.0)
             budget_learn(&stream->budget, mean_updated(stream), now_ms() - start);
     }
+    if (stream->factorised) {
+        const double read = now_ms();
+        read_window(stream, logits, features);
+        local.head_ms += now_ms() - read;
+    } else {
+        copy_outputs(stream, logits, features);
+    }
     local.macs = exec->macs;
     if (stats) *stats = local;
-    copy_outputs(stream, logits, features);
     return VDT_OK;
 }
 

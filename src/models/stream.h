@@ -13,7 +13,7 @@
 #ifndef VIDETTE_MODELS_STREAM_H
 #define VIDETTE_MODELS_STREAM_H
 
-#include "models/encoder.h"
+#include "models/factorised.h"
 #include "reduce/budget.h"
 #include "reduce/delta_attention.h"
 #include "reduce/exact_attention.h"
@@ -44,6 +44,7 @@ enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
 // What else is kept from step to step.
 struct stream_state {
     uint64_t steps;   // since the flush, which is step 1; 0: the next step is a flush
+    uint64_t filled;  // class tokens in the window of a factorised model
     uint64_t pending; // gates that passed over a token above the floor in the last step
     struct still_state still;
 };
@@ -56,8 +57,10 @@ struct stream {
     struct stream_state *state;
     struct still still;
     struct budget budget;
-    float *embedded;          // (N, D) input of block 1; state
-    float *logits, *features; // of the last step; state
+    float *embedded;               // (N, D) input of block 1; state
+    float *logits, *features;      // of the last step; state
+    struct factorised *factorised; // what reads the window; NULL: none
+    float *window; // (snippets, D) class tokens of the last snippets, the oldest first; state
     struct stream_block *blocks;
     // Workspace.
     uint32_t *index;        // (N)
@@ -72,8 +75,9 @@ struct stream {
     bool first, idle;  // a flush; no transformer work
 };
 
-// After encoder_plan: sets what the encoder must provide. A stream's encoder packs one clip.
-int stream_plan(struct stream *stream, struct encoder *encoder,
+// After encoder_plan: sets what the encoder must provide. A stream's encoder packs one clip, or one snippet,
+// whose class token (its only features) goes into the window that `factorised` (else NULL) reads.
+int stream_plan(struct stream *stream, struct encoder *encoder, struct factorised *factorised,
                 const struct stream_options *options, vdt_error *error);
 
 // After encoder_layout.

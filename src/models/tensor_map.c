@@ -9,7 +9,7 @@ size_t geometry_position_rows(const struct geometry *geometry) {
     const size_t height = geometry->table_height ? geometry->table_height : geometry->height,
                  width = geometry->table_width ? geometry->table_width : geometry->width;
     return geometry->class_tokens + geometry->distillation_tokens + geometry->table_prefix +
-           geometry->frames / geometry->tubelet * (height / geometry->patch) *
+           geometry_sequence_frames(geometry) / geometry->tubelet * (height / geometry->patch) *
                (width / geometry->patch);
 }
 
@@ -31,6 +31,7 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
     case DIM_POSITIONS: return geometry_position_rows(geometry);
     case DIM_REGISTERS: return geometry->registers;
     case DIM_PROJECTION: return geometry->projection;
+    case DIM_SNIPPETS: return 1 + geometry_snippets(geometry);
     case DIM_HEAD: return geometry->d / geometry->heads;
     case DIM_RELATIVE_H:
     case DIM_RELATIVE_W:
@@ -45,7 +46,7 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
 // One tensor of a rule: the weight, or a pair's bias.
 struct role {
     const struct tensor_rule *rule; // NULL: none
-    bool bias;
+    bool bias, temporal;
 };
 
 static size_t parts_of(const struct tensor_rule *rule) {
@@ -76,15 +77,19 @@ static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role, size
 // they are a block's, until one fails.
 typedef int role_visitor(void *argument, struct role role, size_t block);
 
-static int for_each_role(const struct family *family, size_t blocks, role_visitor *visit,
-                         void *argument) {
+static int for_each_role(const struct family *family, size_t blocks, size_t temporal_blocks,
+                         role_visitor *visit, void *argument) {
     for (size_t t = 0; t < FAMILY_TABLES && family->tables[t]; t++) {
         for (size_t i = 0; i < family->tables[t]->n; i++) {
             const struct tensor_rule *rule = &family->tables[t]->rules[i];
-            const size_t copies = rule->slot < MODEL_SLOTS ? 1 : blocks;
+            const bool temporal = family->tables[t]->temporal;
+            const size_t first = temporal ? blocks : 0;
+            const size_t copies = rule->slot < MODEL_SLOTS ? 1
+                                  : temporal               ? temporal_blocks
+                                                           : blocks;
             for (size_t n = 0; n < copies * parts_of(rule); n++) {
-                const struct role role = {rule, n % parts_of(rule) == 1};
-                const int status = visit(argument, role, n / parts_of(rule));
+                const struct role role = {rule, n % parts_of(rule) == 1, temporal};
+                const int status = visit(argument, role, first + n / parts_of(rule));
                 if (status) return status;
             }
         }
@@ -134,14 +139,15 @@ static int try_role(void *argument, struct role role, size_t block) {
 // The role of the tensor called `name` and the block in its name.
 static struct role find_role(const struct family *family, const char *name, size_t *block) {
     struct search search = {.name = name};
-    for_each_role(family, 1, try_role, &search);
+    for_each_role(family, 1, 1, try_role, &search);
     *block = search.block;
     return search.found;
 }
 
 // The role's first name with the family's prefix and the block's number, for messages.
 static void role_name(char *text, size_t text_bytes, struct role role, const struct family *family,
-                      size_t block) {
+                      const struct geometry *geometry, size_t block) {
+    if (role.temporal) block -= geometry->blocks;
     const char *name = role.rule->names[0], *number = strchr(name, '#');
     if (number) {
         snprintf(text, text_bytes, "%s%.*s%zu%s%s", family->prefix, (int)(number - name), name,
@@ -155,22 +161,26 @@ struct naming {
     char *text;
     size_t text_bytes, block;
     const struct family *family;
+    const struct geometry *geometry;
     enum slot slot;
 };
 
 static int name_role(void *argument, struct role role, size_t block) {
     (void)block;
     const struct naming *naming = argument;
-    if (role_slot(role) != naming->slot) return VDT_OK;
-    role_name(naming->text, naming->text_bytes, role, naming->family, naming->block);
+    const bool temporal = naming->slot >= MODEL_SLOTS && naming->block >= naming->geometry->blocks;
+    const bool of_block = naming->slot >= MODEL_SLOTS;
+    if (role_slot(role) != naming->slot || (of_block && role.temporal != temporal)) return VDT_OK;
+    role_name(naming->text, naming->text_bytes, role, naming->family, naming->geometry,
+              naming->block);
     return VDT_END;
 }
 
-void tensor_map_name(char *text, size_t text_bytes, const struct family *family, enum slot slot,
-                     size_t block) {
-    struct naming naming = {text, text_bytes, block, family, slot};
+void tensor_map_name(char *text, size_t text_bytes, const struct family *family,
+                     const struct geometry *geometry, enum slot slot, size_t block) {
+    struct naming naming = {text, text_bytes, block, family, geometry, slot};
     snprintf(text, text_bytes, "?");
-    for_each_role(family, 1, name_role, &naming);
+    for_each_role(family, 1, 1, name_role, &naming);
 }
 
 // A pattern of unused tensors: '*' at the end or the beginning matches anything.
@@ -251,10 +261,12 @@ static int place_tensor(struct tensor_map *map, struct geometry *geometry,
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: unknown to the family %s", file,
                            entry->name, family->name);
     }
-    if (role.rule->slot >= MODEL_SLOTS && block >= geometry->blocks) {
+    const size_t blocks = role.temporal ? geometry->temporal_blocks : geometry->blocks;
+    if (role.rule->slot >= MODEL_SLOTS && block >= blocks) {
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: the config has only %zu blocks",
-                           file, entry->name, geometry->blocks);
+                           file, entry->name, blocks);
     }
+    if (role.temporal) block += geometry->blocks;
     const struct tensor **slot = place(map, role_slot(role), block);
     if (*slot) {
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: defined twice", file,
@@ -301,7 +313,7 @@ static int check_need(void *argument, struct role role, size_t block) {
     const struct tensor_rule *rule = role.rule;
     const bool found = tensor_map_find(needs->map, role_slot(role), block) != NULL;
     char name[256];
-    role_name(name, sizeof name, role, needs->family, block);
+    role_name(name, sizeof name, role, needs->family, needs->geometry, block);
     if (!found && is_needed(needs->map, needs->geometry, role, block)) {
         return status_fail(needs->error, VDT_ERROR_FORMAT, "weights: expected tensor %s, not found",
                            name);
@@ -335,7 +347,7 @@ int tensor_map_open(struct tensor_map *out, struct memory *memory, struct geomet
                     const struct family *family, const struct checkpoint *checkpoint,
                     vdt_error *error) {
     struct tensor_map map = {0};
-    int status = allocate(&map, memory, geometry->blocks, error);
+    int status = allocate(&map, memory, geometry->blocks + geometry->temporal_blocks, error);
     for (size_t s = 0; !status && s < checkpoint->n; s++) {
         const struct shard *shard = &checkpoint->shards[s];
         for (size_t i = 0; !status && i < shard->tensors.n; i++) {
@@ -344,7 +356,9 @@ int tensor_map_open(struct tensor_map *out, struct memory *memory, struct geomet
         }
     }
     struct needs needs = {&map, geometry, family, error};
-    if (!status) status = for_each_role(family, geometry->blocks, check_need, &needs);
+    if (!status)
+        status =
+            for_each_role(family, geometry->blocks, geometry->temporal_blocks, check_need, &needs);
     if (status) {
         tensor_map_close(&map, memory);
     } else {
@@ -384,14 +398,17 @@ int tensor_map_open_empty(struct tensor_map *out, struct memory *memory,
                           const struct geometry *geometry, const struct family *family,
                           vdt_error *error) {
     struct tensor_map map = {0};
-    int status = allocate(&map, memory, geometry->blocks, error);
+    int status = allocate(&map, memory, geometry->blocks + geometry->temporal_blocks, error);
     if (!status) {
-        map.shapes = mem_alloc(memory, MODEL_SLOTS + geometry->blocks * BLOCK_SLOTS,
-                               sizeof *map.shapes, "tensors", error);
+        map.shapes = mem_alloc(
+            memory, MODEL_SLOTS + (geometry->blocks + geometry->temporal_blocks) * BLOCK_SLOTS,
+            sizeof *map.shapes, "tensors", error);
         if (!map.shapes) status = VDT_ERROR_MEMORY;
     }
     struct making making = {&map, geometry};
-    if (!status) status = for_each_role(family, geometry->blocks, place_shape, &making);
+    if (!status)
+        status = for_each_role(family, geometry->blocks, geometry->temporal_blocks, place_shape,
+                               &making);
     if (status) {
         tensor_map_close(&map, memory);
     } else {

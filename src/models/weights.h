@@ -27,8 +27,10 @@ struct weights {
     float *registers;                    // (R, D)
     float *positions;                    // (rows, D), NULL for sinusoids
     struct norm pre_norm, norm, fc_norm; // weight NULL where there is none
-    struct block *blocks;                // (n_blocks)
-    size_t n_blocks;
+    struct block *blocks;                // (n_blocks + n_temporal)
+    size_t n_blocks, n_temporal;
+    struct norm temporal_norm;
+    float *temporal_class, *temporal_positions; // (D), (1 + snippets, D)
     struct gemm *pooler, *classifier, *classifier2, *projection;
     struct attention_pool pool;
     uint64_t parameters; // numbers in the tensors
