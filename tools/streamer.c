@@ -197,6 +197,8 @@ static int run_reader(struct streamer *s, vdt_error *error) {
         if (item.error.status) {
             fprintf(stderr, "vidette: %s\n", item.error.message);
             failed = VDT_ERROR_IO;
+        } else if (item.index % s->shape->frames != 0) {
+            // Models of snippets take every frame once.
         } else if (is_late(s, &item)) {
             s->dropped++;
         } else {

@@ -368,6 +368,48 @@ static void tolerance_spares_the_transformer(void **state) {
     close_bench(&bench);
 }
 
+// The window of a factorised model, once full, is the clip; then it slides.
+static void windows_slide(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {61};
+    open_at(&bench, "tests/golden/vivit_fe", VDT_PRECISION_F32, 2);
+    vdt_error error = {0};
+    vdt_session_options options;
+    vdt_session *dense = NULL, *stream = NULL;
+    vdt_session_options_init(&options);
+    require(vdt_session_open(&dense, bench.model, &options, &error), &error);
+    options.stream.update = VDT_UPDATE_THRESHOLD;
+    options.pool = VDT_POOL_CLASS;
+    require(vdt_session_open(&stream, bench.model, &options, &error), &error);
+    const size_t snippets = 3, frames = 2 * (snippets + 4), n = vdt_session_shape(dense)->logits;
+    assert_int_equal(vdt_session_shape(stream)->frames, 2);
+    uint8_t *pixels = make_bytes(frames * bench.bytes);
+    random_bytes(&random, pixels, frames * bench.bytes);
+    memcpy(pixels + 4 * bench.bytes, pixels + 2 * bench.bytes, 2 * bench.bytes); // nothing happens
+    float *expected = make_floats(n), *found = make_floats(n),
+          *features = make_floats(vdt_session_shape(stream)->features);
+    for (size_t i = 0; i < frames / 2; i++) {
+        const vdt_clip snippet = clip_of(stream, pixels + 2 * i * bench.bytes);
+        require(vdt_session_run(stream, &snippet, 1,
+                                &(vdt_output){.logits = found, .features = features}, NULL, &error),
+                &error);
+        assert_int_equal(vdt_session_stream(stream)->idle, i == 2);
+        if (i + 1 < snippets) continue;
+        const vdt_clip clip = clip_of(dense, pixels + 2 * (i + 1 - snippets) * bench.bytes);
+        require(vdt_session_run(dense, &clip, 1, &(vdt_output){.logits = expected}, NULL, &error),
+                &error);
+        assert_true(relative_error(found, expected, n) < 2e-5);
+    }
+    free(pixels);
+    free(expected);
+    free(found);
+    free(features);
+    vdt_session_close(&dense);
+    vdt_session_close(&stream);
+    close_bench(&bench);
+}
+
 static int cancel(void *user, const char *what, size_t done, size_t total) {
     (void)what;
     (void)total;
@@ -455,6 +497,7 @@ int main(void) {
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(sessions_do_not_meet),
         cmocka_unit_test(operations_follow_the_formula),
+        cmocka_unit_test(windows_slide),
         cmocka_unit_test(tolerance_spares_the_transformer),
         cmocka_unit_test(a_broken_step_starts_anew),
         cmocka_unit_test(options_are_checked),
