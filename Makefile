@@ -74,6 +74,13 @@ fuzz: deps-test
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
+# What compilers do not say. Not part of the tests: checks come and go with the versions of these tools.
+lint: deps-test
+	$(call install_packages,clang-tidy cppcheck)
+	@[ -e build/lint/compile_commands.json ] || cmake -S . -B build/lint -DCMAKE_C_COMPILER=clang -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	@git ls-files 'src/*.c' 'tools/*.c' | xargs -P $(JOBS) -n 8 clang-tidy --quiet -p build/lint
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,performance,portability -Iinclude -Isrc src tools
+
 clean:
 	@rm -rf build
 

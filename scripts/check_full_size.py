@@ -83,7 +83,7 @@ def run_torch(name, directory, source):
 
 
 def run_vidette(command, *arguments):
-    result = subprocess.run([command, *map(str, arguments)], capture_output=True, text=True)
+    result = subprocess.run([command, *map(str, arguments), "--precision", "f32"], capture_output=True, text=True)
     if result.returncode != 0:
         raise Failure(f"{command} {' '.join(map(str, arguments))}: exit {result.returncode}: {result.stderr.strip()}")
     return result.stdout

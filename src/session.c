@@ -3,8 +3,11 @@
 #include "session.h"
 
 void vdt_session_options_init(vdt_session_options *options) {
-    *options = (vdt_session_options){
-        .abi = VDT_ABI, .clips = 1, .layer = VDT_LAYER_LAST, .stream = {.max_wait = 30}};
+    *options = (vdt_session_options){.abi = VDT_ABI,
+                                     .clips = 1,
+                                     .layer = VDT_LAYER_LAST,
+                                     .rlt = {.tau = 0.1},
+                                     .stream = {.max_wait = 30}};
 }
 
 static int check_options(const vdt_model *model, const vdt_session_options *options,
@@ -60,6 +63,11 @@ static int plan(struct vdt_session *session, const vdt_session_options *options,
         .width = options->width ? options->width : model->info.width,
         .pool = options->pool,
         .layer = options->layer == VDT_LAYER_LAST ? ENCODER_LAST : (size_t)options->layer,
+        .rlt = options->rlt,
+        .tome = options->tome,
+        .scale = {.range = 1.0 / model->processor.scale,
+                  .std = {model->processor.std[0], model->processor.std[1],
+                          model->processor.std[2]}},
     };
     session->clips = options->clips;
     if (model->geometry.temporal_blocks > 0) {
@@ -102,11 +110,16 @@ vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
 
 static void fill_shape(struct vdt_session *session, size_t bytes) {
     const struct encoder *encoder = &session->encoder;
+    const struct expectation expected = encoder_expect(encoder);
     session->shape = (vdt_session_shape_info){
         .frames = (uint32_t)encoder->options.frames,
         .height = (uint32_t)encoder->options.height,
         .width = (uint32_t)encoder->options.width,
         .tokens = (uint32_t)encoder->tokens,
+        .tokens_kept = (uint32_t)expected.kept,
+        .tokens_final = (uint32_t)expected.final,
+        .macs = expected.macs,
+        .macs_dense = encoder_macs(encoder),
         .logits = encoder->n_logits,
         .features = encoder->n_features,
         .feature_dimensions = (uint32_t)encoder->feature_dimensions,
@@ -221,6 +234,7 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
                            const vdt_output *output, vdt_stats *stats, vdt_error *error) {
     int status = check_run(session, clips, n_clips, output, error);
     if (status) return status;
+    session->clips_run = 0;
     const vdt_session_shape_info *shape = &session->shape;
     const size_t logits = output->logits_stride ? output->logits_stride : shape->logits;
     const size_t features = output->features_stride ? output->features_stride : shape->features;
@@ -241,5 +255,36 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
         status = check_finite(session, "features", output->features, features, shape->features,
                               n_clips, error);
     }
+    if (!status) session->clips_run = n_clips;
     return status;
+}
+
+vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_options *rlt, vdt_error *error) {
+    if (session->encoder.rlt.options.mode == VDT_RLT_OFF || rlt->mode == VDT_RLT_OFF) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "rlt: expected to be on, here and when the session was opened");
+    }
+    return encoder_set_rlt(&session->encoder, rlt, error);
+}
+
+vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, size_t clip,
+                              vdt_error *error) {
+    const struct encoder *encoder = &session->encoder;
+    const struct sequence *sequence = &encoder->sequence;
+    if (clip >= session->clips_run) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "tokens: the last run had %zu clips, found clip %zu", session->clips_run,
+                           clip);
+    }
+    const size_t blocks = encoder->weights->n_blocks, first = clip * encoder->tokens;
+    *tokens = (vdt_tokens){.total = (uint32_t)encoder->tokens,
+                           .kept = sequence->kept[clip],
+                           .n_layers = (uint32_t)blocks,
+                           .layers = encoder->layers + clip * blocks,
+                           .indices = sequence->indices + first,
+                           .lengths = sequence->lengths + first,
+                           .source = sequence->source + first,
+                           .macs = encoder->clip_macs[clip],
+                           .macs_dense = encoder->dense_macs[clip]};
+    return VDT_OK;
 }

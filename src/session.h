@@ -15,6 +15,7 @@ struct vdt_session {
     struct stream stream;
     vdt_stream_info stream_info;
     vdt_session_shape_info shape;
+    size_t clips_run; // of the last run that succeeded
 };
 
 /* ---- streams (session_stream.c) -------------------------------------------------------------- */

@@ -1,4 +1,6 @@
-// vidette bench: speed by stage, against the matrix product peak measured in the same run.
+// vidette bench: speed by stage, against the matrix product peak measured in the same run. With reduction,
+// runs with and without it alternate, and the rate kept says how many of the saved operations became saved
+// time: (MACs done / time) / (dense MACs / dense time).
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +14,20 @@ enum { LEAST_RUNS = 5, MOST_RUNS = 1000 };
 
 static const double RUN_SECONDS = 5.0; // at least, and at least LEAST_RUNS runs
 
-struct measurement {
-    double *ms; // (runs), ascending
+// The runs of one session.
+struct timing {
+    vdt_session *session;
+    double ms[MOST_RUNS]; // (runs), ascending at the end
     size_t runs;
     vdt_stats fastest; // of the fastest run
+};
+
+struct measurement {
+    struct timing run, dense; // dense: without the reduction, where there is any
+    struct token_counts counts;
+    bool reduced;
     vdt_peak peak;
     vdt_precision precision;
-    uint64_t macs_dense;
 };
 
 static int compare(const void *a, const void *b) {
@@ -37,38 +46,72 @@ static uint8_t *make_pixels(size_t bytes) {
     return pixels;
 }
 
-// One warm-up run, then runs until both limits are met.
-static int time_runs(struct measurement *m, vdt_session *session, const vdt_clip *clips, size_t n,
-                     vdt_error *error) {
-    const vdt_session_shape_info *shape = vdt_session_shape(session);
-    float *logits = calloc(n * shape->logits + 1, sizeof *logits);
-    m->ms = calloc(MOST_RUNS, sizeof *m->ms);
-    int status = logits && m->ms ? 0 : -1;
-    const vdt_output output = {.logits = shape->logits > 0 ? logits : NULL};
-    double total = 0.0, best = INFINITY;
-    if (!status) status = vdt_session_run(session, clips, n, &output, NULL, error);
-    while (!status && m->runs < MOST_RUNS && (m->runs < LEAST_RUNS || total < RUN_SECONDS * 1e3)) {
-        vdt_stats stats;
-        const double start = progress_now_ms();
-        status = vdt_session_run(session, clips, n, &output, &stats, error);
-        const double ms = progress_now_ms() - start;
-        m->ms[m->runs++] = ms;
-        total += ms;
-        if (ms < best) m->fastest = stats;
-        best = fmin(best, ms);
-    }
-    free(logits);
-    if (!status) qsort(m->ms, m->runs, sizeof *m->ms, compare);
+static int time_run(struct timing *timing, const vdt_clip *clips, size_t n,
+                    const vdt_output *output, vdt_error *error) {
+    vdt_stats stats;
+    const double start = progress_now_ms();
+    const int status = vdt_session_run(timing->session, clips, n, output, &stats, error);
+    const double ms = progress_now_ms() - start;
+    bool fastest = true;
+    for (size_t i = 0; i < timing->runs; i++) fastest = fastest && ms < timing->ms[i];
+    if (fastest) timing->fastest = stats;
+    timing->ms[timing->runs++] = ms;
     return status;
 }
 
+// One warm-up run each, then runs in turn: `repeats`, or until both limits are met.
+static int time_runs(struct measurement *m, const vdt_clip *clips, size_t n, size_t repeats,
+                     vdt_error *error) {
+    const vdt_session_shape_info *shape = vdt_session_shape(m->run.session);
+    float *logits = calloc(n * shape->logits + 1, sizeof *logits);
+    if (!logits) return -1;
+    const vdt_output output = {.logits = shape->logits > 0 ? logits : NULL};
+    int status = vdt_session_run(m->run.session, clips, n, &output, NULL, error);
+    for (size_t b = 0; !status && b < n; b++) {
+        vdt_tokens tokens;
+        vdt_session_tokens(&tokens, m->run.session, b, NULL);
+        token_counts_add(&m->counts, &tokens);
+    }
+    if (!status && m->reduced)
+        status = vdt_session_run(m->dense.session, clips, n, &output, NULL, error);
+    const double start = progress_now_ms();
+    while (!status && m->run.runs < MOST_RUNS &&
+           (repeats > 0
+                ? m->run.runs < repeats
+                : m->run.runs < LEAST_RUNS || progress_now_ms() - start < RUN_SECONDS * 1e3)) {
+        status = time_run(&m->run, clips, n, &output, error);
+        if (!status && m->reduced) status = time_run(&m->dense, clips, n, &output, error);
+    }
+    free(logits);
+    if (status) return status;
+    qsort(m->run.ms, m->run.runs, sizeof *m->run.ms, compare);
+    qsort(m->dense.ms, m->dense.runs, sizeof *m->dense.ms, compare);
+    return 0;
+}
+
+static double speedup(const struct measurement *m) {
+    return m->dense.ms[0] / m->run.ms[0];
+}
+
+static double rate_kept(const struct measurement *m) {
+    return speedup(m) * (double)m->counts.macs / (double)m->counts.macs_dense;
+}
+
 static double gflops(const struct measurement *m) {
-    return 2.0 * (double)m->fastest.macs / m->ms[0] * 1e-6;
+    return 2.0 * (double)m->run.fastest.macs / m->run.ms[0] * 1e-6;
 }
 
 static void put_number(struct json_out *json, const char *key, double value) {
     json_key(json, key);
     json_number(json, value, 6);
+}
+
+static void print_ms(struct json_out *json, const char *key, const struct timing *timing) {
+    json_key(json, key);
+    json_open(json, '{');
+    put_number(json, "p50", timing->ms[timing->runs / 2]);
+    put_number(json, "min", timing->ms[0]);
+    json_close(json, '}');
 }
 
 static void print_json(const struct measurement *m, const char *name, size_t batch) {
@@ -81,26 +124,23 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     json_text(&json, vdt_precision_name(m->precision));
     json_key(&json, "batch");
     json_integer(&json, batch);
-    json_key(&json, "macs");
-    json_open(&json, '{');
-    json_key(&json, "dense");
-    json_integer(&json, m->macs_dense);
-    json_key(&json, "done");
-    json_integer(&json, m->fastest.macs);
-    json_close(&json, '}');
-    json_key(&json, "ms");
-    json_open(&json, '{');
-    put_number(&json, "p50", m->ms[m->runs / 2]);
-    put_number(&json, "min", m->ms[0]);
-    json_close(&json, '}');
+    token_counts_print(&json, &m->counts);
+    print_ms(&json, "ms", &m->run);
+    if (m->reduced) {
+        print_ms(&json, "ms_dense", &m->dense);
+        put_number(&json, "speedup", speedup(m));
+        put_number(&json, "rate_kept", rate_kept(m));
+    }
     put_number(&json, "gflops", gflops(m));
     put_number(&json, "peak_gflops", m->peak.gflops);
     put_number(&json, "efficiency", gflops(m) / m->peak.gflops);
     json_key(&json, "stages");
     json_open(&json, '{');
-    put_number(&json, "embed", m->fastest.embed_ms);
-    put_number(&json, "blocks", m->fastest.blocks_ms);
-    put_number(&json, "head", m->fastest.head_ms);
+    put_number(&json, "decide", m->run.fastest.decide_ms);
+    put_number(&json, "embed", m->run.fastest.embed_ms);
+    put_number(&json, "blocks", m->run.fastest.blocks_ms);
+    put_number(&json, "merge", m->run.fastest.merge_ms);
+    put_number(&json, "head", m->run.fastest.head_ms);
     json_close(&json, '}');
     json_close(&json, '}');
     json_end_line(&json);
@@ -108,31 +148,45 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
 
 static void print_text(const struct measurement *m, const vdt_context *context, const char *name,
                        size_t batch) {
-    const vdt_stats *s = &m->fastest;
+    const vdt_stats *s = &m->run.fastest;
     printf("%s, %s, %zu clip%s, %u threads, %s\n", name, vdt_precision_name(m->precision), batch,
            batch == 1 ? "" : "s", vdt_context_threads(context), vdt_context_cpu(context));
-    printf("    time         %.1f ms at best, %.1f ms median of %zu runs\n", m->ms[0],
-           m->ms[m->runs / 2], m->runs);
+    printf("    time         %.1f ms at best, %.1f ms median of %zu runs\n", m->run.ms[0],
+           m->run.ms[m->run.runs / 2], m->run.runs);
     printf("    operations   %.2f GMAC\n", (double)s->macs * 1e-9);
     printf("    rate         %.1f GFLOP/s, %.1f %% of the matrix product peak of %.1f\n", gflops(m),
            100.0 * gflops(m) / m->peak.gflops, m->peak.gflops);
     printf("    peak         own products %.1f, oneDNN's %.1f GFLOP/s\n", m->peak.own,
            m->peak.onednn);
-    printf("    stages       embed %.1f ms, blocks %.1f, head %.1f\n", s->embed_ms, s->blocks_ms,
-           s->head_ms);
+    printf("    stages       decide %.2f ms, embed %.1f, blocks %.1f (merging %.2f), head %.1f\n",
+           s->decide_ms, s->embed_ms, s->blocks_ms, s->merge_ms, s->head_ms);
+    if (!m->reduced) return;
+    printf("    tokens       %llu of %llu, %llu at the end\n", (unsigned long long)m->counts.kept,
+           (unsigned long long)m->counts.total,
+           (unsigned long long)m->counts.layers[m->counts.n_layers - 1]);
+    printf("    dense        %.1f ms, %.2f GMAC: %.2f times the time, %.1f %% of the rate kept\n",
+           m->dense.ms[0], (double)m->counts.macs_dense * 1e-9, speedup(m), 100.0 * rate_kept(m));
 }
 
-// Clips of synthetic pixels in a session of their own.
-static int time_model(struct measurement *m, const struct settings *settings, vdt_model *model,
-                      size_t batch, vdt_error *error) {
-    vdt_session *session = NULL;
+static int open_sessions(struct measurement *m, const struct settings *settings, vdt_model *model,
+                         size_t batch, vdt_error *error) {
     vdt_session_options options;
     vdt_session_options_init(&options);
     options.clips = (uint32_t)batch;
     options.height = options.width = settings->arch ? 0 : settings->size;
-    int status = vdt_session_open(&session, model, &options, error);
+    m->reduced = reduction_is_on(&settings->reduction);
+    int status = m->reduced ? vdt_session_open(&m->dense.session, model, &options, error) : 0;
+    reduction_apply(&settings->reduction, &options);
+    if (!status) status = vdt_session_open(&m->run.session, model, &options, error);
+    return status;
+}
+
+// Clips of synthetic pixels in sessions of their own.
+static int time_model(struct measurement *m, const struct settings *settings, vdt_model *model,
+                      size_t batch, vdt_error *error) {
+    int status = open_sessions(m, settings, model, batch, error);
     if (status) return status;
-    const vdt_session_shape_info *shape = vdt_session_shape(session);
+    const vdt_session_shape_info *shape = vdt_session_shape(m->run.session);
     const size_t row = 3 * (size_t)shape->width, frame = row * shape->height;
     vdt_clip *clips = calloc(batch, sizeof *clips);
     uint8_t *pixels = make_pixels(batch * shape->frames * frame);
@@ -140,10 +194,9 @@ static int time_model(struct measurement *m, const struct settings *settings, vd
     for (size_t i = 0; !status && i < batch; i++) {
         clips[i] = (vdt_clip){pixels + i * shape->frames * frame, row, frame};
     }
-    if (!status) status = time_runs(m, session, clips, batch, error);
+    if (!status) status = time_runs(m, clips, batch, settings->repeats, error);
     free(clips);
     free(pixels);
-    vdt_session_close(&session);
     return status;
 }
 
@@ -167,13 +220,12 @@ int bench_run(const struct settings *settings) {
     vdt_context *context = NULL;
     vdt_model *model = NULL;
     vdt_error error = {0};
-    struct measurement m = {0};
+    static struct measurement m; // large
     const size_t batch = settings->batch > 0 ? settings->batch : 1;
     int status = open_model(&context, &model, settings, NULL, NULL);
     if (!status) {
         const vdt_model_info *info = vdt_model_info_get(model);
         const char *name = settings->arch ? settings->arch : info->name;
-        m.macs_dense = info->macs * batch;
         status = measure(&m, settings, context, model, batch, &error);
         if (status)
             fprintf(stderr, "vidette: %s\n", error.status ? error.message : "out of memory");
@@ -182,7 +234,8 @@ int bench_run(const struct settings *settings) {
         else
             print_text(&m, context, name, batch);
     }
-    free(m.ms);
+    vdt_session_close(&m.run.session);
+    vdt_session_close(&m.dense.session);
     vdt_model_close(&model);
     vdt_context_close(&context);
     return status ? EXIT_FAILED : EXIT_DONE;

@@ -12,8 +12,9 @@ struct classify {
     const struct settings *settings;
     const vdt_model *model;
     const vdt_session_shape_info *shape;
-    float *probabilities; // (logits)
-    uint64_t macs_dense;
+    float *probabilities;  // (logits)
+    struct output indices; // --indices
+    bool whole;            // all inputs were seen
 };
 
 static int begin(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
@@ -22,7 +23,6 @@ static int begin(void *user, const vdt_model *model, const vdt_session_shape_inf
     struct classify *c = user;
     c->model = model;
     c->shape = shape;
-    c->macs_dense = vdt_model_info_get(model)->macs;
     if (shape->logits == 0) {
         fprintf(stderr,
                 "vidette: %s: expected a model with a classifier, found none; vidette embed reads "
@@ -40,7 +40,7 @@ static void print_top(const struct classify *c, struct json_out *json, FILE *fil
 }
 
 static double total_ms(const struct result *r) {
-    return r->decode_ms + r->preprocess_ms + r->embed_ms + r->blocks_ms + r->head_ms;
+    return r->decode_ms + r->preprocess_ms + r->decide_ms + r->embed_ms + r->blocks_ms + r->head_ms;
 }
 
 static void print_text(const struct classify *c, const struct result *r, FILE *file) {
@@ -50,33 +50,22 @@ static void print_text(const struct classify *c, const struct result *r, FILE *f
     else
         fprintf(file, "%s  %.2f s\n", r->input, begin_time);
     print_top(c, NULL, file);
-    if (!c->settings->quiet) {
-        fprintf(
-            file,
-            "    decode %.1f ms, preprocess %.1f, embed %.1f, blocks %.1f, head %.1f: %.1f ms\n",
-            r->decode_ms, r->preprocess_ms, r->embed_ms, r->blocks_ms, r->head_ms, total_ms(r));
-    }
+    if (c->settings->quiet) return;
+    fprintf(file,
+            "    decode %.1f ms, preprocess %.1f, decide %.1f, embed %.1f, blocks %.1f, head %.1f: "
+            "%.1f ms\n",
+            r->decode_ms, r->preprocess_ms, r->decide_ms, r->embed_ms, r->blocks_ms, r->head_ms,
+            total_ms(r));
+    if (r->counts.macs == r->counts.macs_dense) return;
+    fprintf(file, "    %llu of %llu tokens, %llu at the end; %.2f of %.2f GMAC\n",
+            (unsigned long long)r->counts.kept, (unsigned long long)r->counts.total,
+            (unsigned long long)r->counts.layers[r->counts.n_layers - 1],
+            (double)r->counts.macs * 1e-9, (double)r->counts.macs_dense * 1e-9);
 }
 
 static void print_stage(struct json_out *json, const char *name, double ms) {
     json_key(json, name);
     json_number(json, round(ms * 1e3) * 1e-3, 9);
-}
-
-static void print_tokens(struct json_out *json, const struct classify *c) {
-    const unsigned tokens = c->shape->tokens;
-    json_key(json, "tokens");
-    json_open(json, '{');
-    static const char *const names[] = {"total", "kept", "final"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        json_key(json, names[i]);
-        json_integer(json, tokens);
-    }
-    json_key(json, "layers");
-    json_open(json, '[');
-    for (unsigned i = 0; i < vdt_model_info_get(c->model)->layers; i++) json_integer(json, tokens);
-    json_close(json, ']');
-    json_close(json, '}');
 }
 
 static void print_frames(struct json_out *json, const struct result *r) {
@@ -108,14 +97,7 @@ static void print_json(const struct classify *c, const struct result *r, FILE *f
         json_key(&json, "logits");
         json_floats(&json, r->logits, c->shape->logits);
     }
-    print_tokens(&json, c);
-    json_key(&json, "macs");
-    json_open(&json, '{');
-    json_key(&json, "dense");
-    json_integer(&json, c->macs_dense);
-    json_key(&json, "done");
-    json_integer(&json, r->macs);
-    json_close(&json, '}');
+    token_counts_print(&json, &r->counts);
     if (r->lost > 0) {
         json_key(&json, "lost");
         json_integer(&json, r->lost);
@@ -124,7 +106,7 @@ static void print_json(const struct classify *c, const struct result *r, FILE *f
     json_open(&json, '{');
     print_stage(&json, "decode", r->decode_ms);
     print_stage(&json, "preprocess", r->preprocess_ms);
-    print_stage(&json, "decide", 0.0);
+    print_stage(&json, "decide", r->decide_ms);
     print_stage(&json, "embed", r->embed_ms);
     print_stage(&json, "blocks", r->blocks_ms);
     print_stage(&json, "head", r->head_ms);
@@ -146,11 +128,49 @@ static int write_result(void *user, const struct result *r, struct output *outpu
     return output_complain(output);
 }
 
+// A line of --indices: what became of the tokens of one clip, or of one view of it.
+static int write_indices(void *user, const struct result *r, unsigned view,
+                         const vdt_tokens *tokens) {
+    struct classify *c = user;
+    struct json_out json;
+    json_begin(&json, c->indices.file);
+    json_open(&json, '{');
+    json_key(&json, "input");
+    json_text(&json, r->input);
+    json_key(&json, "clip");
+    json_integer(&json, r->clip);
+    json_key(&json, "view");
+    json_integer(&json, view);
+    reduction_print_indices(&json, tokens);
+    json_close(&json, '}');
+    json_end_line(&json);
+    return ferror(c->indices.file) ? output_complain(&c->indices) : 0;
+}
+
+static int end(void *user, struct output *output) {
+    (void)output;
+    struct classify *c = user;
+    c->whole = true;
+    return 0;
+}
+
 int classify_run(const struct settings *settings) {
     struct classify c = {.settings = settings};
-    const struct consumer consumer = {
-        .logits = true, .begin = begin, .result = write_result, .user = &c};
-    const int status = pipeline_run(settings, "classify", &consumer);
+    const bool indices = settings->indices != NULL;
+    const struct consumer consumer = {.logits = true,
+                                      .begin = begin,
+                                      .result = write_result,
+                                      .view = indices ? write_indices : NULL,
+                                      .end = end,
+                                      .user = &c};
+    if (indices && settings->resume) {
+        fprintf(stderr, "vidette: --indices: expected without --resume, found both\n");
+        return EXIT_USAGE;
+    }
+    if (indices && output_open(&c.indices, settings->indices, false, 0, settings->n_inputs))
+        return EXIT_FAILED;
+    int status = pipeline_run(settings, "classify", &consumer);
+    if (indices && output_close(&c.indices, c.whole)) status = EXIT_FAILED;
     free(c.probabilities);
     return status;
 }

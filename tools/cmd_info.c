@@ -5,7 +5,8 @@
 #include "json_out.h"
 #include "pipeline.h"
 
-static void print_model(const vdt_model_info *info) {
+// `shape`: what the reduction asked for makes of a clip.
+static void print_model(const vdt_model_info *info, const vdt_session_shape_info *shape) {
     printf("%s\n", info->name);
     printf("    family       %s, %u blocks of width %u, %u heads, MLP %u\n", info->family,
            info->layers, info->width_model, info->heads, info->width_mlp);
@@ -23,13 +24,18 @@ static void print_model(const vdt_model_info *info) {
            info->patch);
     if (info->prefix_tokens > 0) printf(", %u of them not patches", info->prefix_tokens);
     printf("\n    operations   %.2f GMAC a clip\n", (double)info->macs * 1e-9);
+    if (shape->macs < shape->macs_dense) {
+        printf("    reduced      at most %u tokens, %u after the last block, %.2f GMAC\n",
+               shape->tokens_kept, shape->tokens_final, (double)shape->macs * 1e-9);
+    }
     printf("    parameters   %.2f million, %.1f MB in memory\n", (double)info->parameters * 1e-6,
            (double)info->weight_bytes * 1e-6);
     printf("    labels       %u\n", info->labels);
     printf("    licence      %s\n", info->licence ? info->licence : "the directory does not say");
 }
 
-static void print_model_json(const vdt_model_info *info, FILE *file) {
+static void print_model_json(const vdt_model_info *info, const vdt_session_shape_info *shape,
+                             FILE *file) {
     const struct {
         const char *name;
         uint64_t value;
@@ -50,6 +56,9 @@ static void print_model_json(const vdt_model_info *info, FILE *file) {
         {"parameters", info->parameters},
         {"weight_bytes", info->weight_bytes},
         {"macs", info->macs},
+        {"tokens_kept", shape->tokens_kept},
+        {"tokens_final", shape->tokens_final},
+        {"macs_reduced", shape->macs},
     };
     struct json_out json;
     json_begin(&json, file);
@@ -136,19 +145,37 @@ static int describe_inputs(const struct settings *settings, vdt_context *context
     return status;
 }
 
+// The model, and a session for what its reduction costs.
+static int describe_model(const struct settings *settings, vdt_context **context,
+                          vdt_model **model) {
+    vdt_session *session = NULL;
+    vdt_session_options options;
+    vdt_error error = {0};
+    if (open_model(context, model, settings, NULL, NULL)) return EXIT_FAILED;
+    vdt_session_options_init(&options);
+    options.height = options.width = settings->arch ? 0 : settings->size;
+    struct reduction reduction;
+    if (reduction_or_recommended(&reduction, &settings->reduction, *model)) return EXIT_FAILED;
+    reduction_apply(&reduction, &options);
+    if (vdt_session_open(&session, *model, &options, &error)) {
+        fprintf(stderr, "vidette: %s\n", error.message);
+        return EXIT_FAILED;
+    }
+    if (settings->json)
+        print_model_json(vdt_model_info_get(*model), vdt_session_shape(session), stdout);
+    else
+        print_model(vdt_model_info_get(*model), vdt_session_shape(session));
+    vdt_session_close(&session);
+    return EXIT_DONE;
+}
+
 int info_run(const struct settings *settings) {
     vdt_context *context = NULL;
     vdt_model *model = NULL;
     vdt_error error = {0};
     int status = EXIT_FAILED;
     if (wants_model(settings)) {
-        if (open_model(&context, &model, settings, NULL, NULL) == 0) {
-            if (settings->json)
-                print_model_json(vdt_model_info_get(model), stdout);
-            else
-                print_model(vdt_model_info_get(model));
-            status = EXIT_DONE;
-        }
+        status = describe_model(settings, &context, &model);
     } else if (vdt_context_open(&context, NULL, &error)) {
         fprintf(stderr, "vidette: %s\n", error.message);
     } else {

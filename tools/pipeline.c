@@ -81,6 +81,7 @@ struct pipeline {
     vdt_session *session;
     vdt_reader *reader;
     const vdt_session_shape_info *shape;
+    struct reduction reduction; // typed, or recommended by the model's directory
     struct output output;
     struct progress progress;
     size_t first_input; // those before are done
@@ -124,6 +125,8 @@ static int open_session(struct pipeline *p, vdt_error *error) {
     options.height = options.width = settings->arch ? 0 : settings->size;
     options.pool = p->consumer->pool;
     options.layer = settings->layer;
+    if (reduction_or_recommended(&p->reduction, &settings->reduction, p->model)) return VDT_END;
+    reduction_apply(&p->reduction, &options);
     const vdt_status status = vdt_session_open(&p->session, p->model, &options, error);
     if (status == VDT_OK) p->shape = vdt_session_shape(p->session);
     return status;
@@ -163,15 +166,27 @@ static int allocate(struct pipeline *p) {
 }
 
 // FNV-1a over everything that decides what the output holds.
-static uint64_t command_identity(const struct settings *s, const char *command) {
+uint64_t command_identity(const struct settings *s, const char *command) {
     uint64_t hash = 0xcbf29ce484222325u;
     char numbers[256];
     const int n =
         snprintf(numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d", (int)s->sampling,
                  s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
                  (int)s->pool, s->layer, s->top, s->logits, (int)s->precision);
-    const char *texts[] = {command, s->model ? s->model : "", s->arch ? s->arch : "",
-                           n > 0 ? numbers : ""};
+    const char *const *reduction = s->reduction.texts;
+    const char *texts[] = {command,
+                           s->model ? s->model : "",
+                           s->arch ? s->arch : "",
+                           n > 0 ? numbers : "",
+                           reduction[0] ? reduction[0] : "",
+                           reduction[1] ? reduction[1] : "",
+                           reduction[2] ? reduction[2] : "",
+                           reduction[3] ? reduction[3] : "",
+                           reduction[4] ? reduction[4] : "",
+                           s->root ? s->root : "",
+                           s->part ? s->part : "",
+                           s->sweeps[0] ? s->sweeps[0] : "",
+                           s->sweeps[1] ? s->sweeps[1] : ""};
     for (size_t i = 0; i < sizeof texts / sizeof *texts + s->n_inputs; i++) {
         const size_t fixed = sizeof texts / sizeof *texts;
         const char *text = i < fixed ? texts[i] : s->inputs[i - fixed];
@@ -194,6 +209,10 @@ static void describe(const struct pipeline *p) {
         vdt_precision_name(info->precision), vdt_context_threads(p->context),
         vdt_context_cpu(p->context), (double)info->weight_bytes * 1e-6,
         (double)p->shape->bytes * 1e-6, p->batch);
+    if (reduction_is_on(&p->reduction)) {
+        fprintf(stderr, "vidette: at most %u tokens, %u after the last block, %.2f GMAC a clip\n",
+                p->shape->tokens_kept, p->shape->tokens_final, (double)p->shape->macs * 1e-9);
+    }
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -208,7 +227,8 @@ static void scale(float *values, size_t n, float factor) {
 
 // Adds an item's view to the clip it belongs to.
 static void gather(struct pipeline *p, const vdt_item *item, const float *logits,
-                   const float *features, const vdt_stats *stats, size_t packed) {
+                   const float *features, const vdt_stats *stats, const vdt_tokens *tokens,
+                   size_t packed) {
     struct result *result = &p->gathered;
     const bool first = item->view == 0;
     if (first)
@@ -222,10 +242,11 @@ static void gather(struct pipeline *p, const vdt_item *item, const float *logits
     result->lost = item->lost;
     result->decode_ms += item->decode_ms;
     result->preprocess_ms += item->preprocess_ms;
+    result->decide_ms += stats->decide_ms / (double)packed;
     result->embed_ms += stats->embed_ms / (double)packed;
     result->blocks_ms += stats->blocks_ms / (double)packed;
     result->head_ms += stats->head_ms / (double)packed;
-    result->macs += stats->macs / packed;
+    token_counts_add(&result->counts, tokens);
     if (logits) add(p->sum_logits, logits, p->shape->logits, first);
     if (features) add(p->sum_features, features, p->shape->features, first);
     result->logits = logits ? p->sum_logits : NULL;
@@ -290,10 +311,15 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
         if (!status && item->error.status) {
             status = report_failure(p, item);
         } else if (!status) {
+            vdt_tokens tokens;
+            vdt_session_tokens(&tokens, p->session, at, NULL);
             gather(p, item, output.logits ? p->logits + at * p->shape->logits : NULL,
-                   output.features ? p->features + at * p->shape->features : NULL, &stats, packed);
+                   output.features ? p->features + at * p->shape->features : NULL, &stats, &tokens,
+                   packed);
             at++;
-            if (item->view + 1 == item->views) status = deliver(p, item);
+            if (p->consumer->view)
+                status = p->consumer->view(p->consumer->user, &p->gathered, item->view, &tokens);
+            if (!status && item->view + 1 == item->views) status = deliver(p, item);
         }
         if (status) return -1;
     }
@@ -319,7 +345,8 @@ static int open_all(struct pipeline *p, const char *command) {
     vdt_error error = {0};
     const struct settings *settings = p->settings;
     if (open_model(&p->context, &p->model, settings, on_progress, p)) return -1;
-    if (open_session(p, &error)) return complain(&error);
+    const vdt_status opened = open_session(p, &error);
+    if (opened) return opened == VDT_END ? -1 : complain(&error);
     if (allocate(p)) return -1;
     if (settings->verbose) describe(p);
     const uint64_t identity = command_identity(settings, command);

@@ -31,6 +31,10 @@ static bool set_batch(struct settings *s, const char *v) {
     return parse_unsigned(v, 1024, &s->batch);
 }
 
+static bool set_repeats(struct settings *s, const char *v) {
+    return parse_unsigned(v, 1000, &s->repeats);
+}
+
 static bool set_rate(struct settings *s, const char *v) {
     return parse_unsigned(v, 100000, &s->rate) && s->rate > 0;
 }
@@ -56,6 +60,59 @@ static bool set_arch(struct settings *s, const char *v) {
 static bool set_output(struct settings *s, const char *v) {
     s->output = v;
     return *v != '\0';
+}
+
+static bool set_indices(struct settings *s, const char *v) {
+    s->indices = v;
+    return *v != '\0';
+}
+
+static bool set_sweep(struct settings *s, const char *v) {
+    if (strncmp(v, "rlt=", 4) != 0 && strncmp(v, "tome=", 5) != 0) return false;
+    if (s->n_sweeps == 2 || strlen(v) > 4000) return false;
+    s->sweeps[s->n_sweeps++] = v;
+    return true;
+}
+
+static bool set_root(struct settings *s, const char *v) {
+    s->root = v;
+    return *v != '\0';
+}
+
+static bool set_part(struct settings *s, const char *v) {
+    s->part = v;
+    return *v != '\0';
+}
+
+static bool set_recommendation(struct settings *s, const char *v) {
+    (void)v;
+    return s->write_recommendation = true;
+}
+
+static bool set_agreement(struct settings *s, const char *v) {
+    char *end;
+    s->min_agreement = strtod(v, &end);
+    return end != v && *end == '\0' && s->min_agreement >= 0.0 && s->min_agreement <= 1.0;
+}
+
+static bool set_rlt(struct settings *s, const char *v) {
+    return reduction_rlt(&s->reduction, v);
+}
+
+static bool set_rlt_reference(struct settings *s, const char *v) {
+    return reduction_rlt_reference(&s->reduction, v);
+}
+
+static bool set_rlt_lengths(struct settings *s, const char *v) {
+    return reduction_rlt_lengths(&s->reduction, v);
+}
+
+static bool set_tome(struct settings *s, const char *v) {
+    return reduction_tome(&s->reduction, v);
+}
+
+static bool set_tome_attention(struct settings *s, const char *v) {
+    return reduction_tome_attention(&s->reduction, v);
 }
 
 static bool set_precision(struct settings *s, const char *v) {
@@ -184,19 +241,40 @@ static const struct option options[] = {
     {"arch", 0, "NAME", FOR_ALL, set_arch, "a name",
      "named geometry with seeded random weights instead of a model"},
     {"size", 0, "N", FOR_ALL, set_size, "pixels, 1..8192", "pixel side of the input"},
-    {"output", 'o', "FILE", FOR_READING | FOR_STREAM, set_output, "a file",
+    {"output", 'o', "FILE", FOR_LISTS | FOR_STREAM, set_output, "a file",
      "write results to FILE (embed: .npy or .jsonl)"},
     {"pool", 0, "POOL", FOR_EMBED, set_pool, "cls, mean, none, map or head",
      "cls, mean, none, map or head (default head)"},
     {"layer", 0, "LAYER", FOR_EMBED, set_layer, "0..L or last",
      "0 (input of block 1) .. L (output of the last), or last (default)"},
-    {"sampling", 0, "HOW", FOR_READING, set_sampling,
+    {"sampling", 0, "HOW", FOR_LISTS, set_sampling,
      "center, uniform, hf-pipeline, multi:KxM (M 1 or 3) or slide:SECONDS",
      "center, uniform, hf-pipeline, multi:KxM or slide:SECONDS"},
-    {"rate", 0, "N", FOR_READING, set_rate, "frames, 1..100000",
+    {"rate", 0, "N", FOR_LISTS, set_rate, "frames, 1..100000",
      "stride in frames (default: the model's)"},
-    {"frames", 0, "N", FOR_READING, set_frames, "frames, 1..1024",
+    {"frames", 0, "N", FOR_LISTS, set_frames, "frames, 1..1024",
      "frames of a clip, where the model allows it"},
+    {"rlt", 0, "HOW", FOR_REDUCED, set_rlt, "off, TAU >= 0, keep:K, random:K[:SEED] or even:K",
+     "drop still tubelets: TAU (0.1), keep:K, random:K[:SEED], even:K"},
+    {"rlt-reference", 0, "REF", FOR_REDUCED, set_rlt_reference, "run_head or previous",
+     "what a tubelet is compared with: run_head (default), previous"},
+    {"rlt-lengths", 0, "USE", FOR_REDUCED, set_rlt_lengths, "none, or some of bias,pool,embed",
+     "how run lengths are used: none (default) or bias,pool,embed"},
+    {"tome", 0, "HOW", FOR_REDUCED, set_tome, "off, R, R:INFLECTION (-1..1), R0,R1,... or P%",
+     "merge similar tokens: R, R:INFLECTION, R0,R1,..., P%"},
+    {"tome-attention", 0, "A", FOR_REDUCED, set_tome_attention, "auto, proportional or plain",
+     "weigh keys by size: auto (default), proportional or plain"},
+    {"sweep", 0, "AXIS", FOR_EVAL, set_sweep, "rlt=V,... or tome=V,..., each once",
+     "rlt=V,V,... or tome=V,V,...: every combination is run"},
+    {"root", 0, "DIR", FOR_EVAL, set_root, "a directory",
+     "what paths are relative to (default: the list's directory)"},
+    {"part", 0, "NAME", FOR_EVAL, set_part, "a name", "only rows whose third column is NAME"},
+    {"write-recommendation", 0, NULL, FOR_EVAL, set_recommendation, NULL,
+     "write the fastest faithful setting to MODEL/vidette.json"},
+    {"min-agreement", 0, "X", FOR_EVAL, set_agreement, "0..1",
+     "what is faithful: share of dense answers kept (default 0.99)"},
+    {"indices", 0, "FILE", FOR_CLASSIFY, set_indices, "a file",
+     "write kept tokens, run lengths and merges to FILE"},
     {"top", 0, "K", FOR_CLASSIFY | FOR_STREAM, set_top, "a number", "classes to name (default 5)"},
     {"logits", 0, NULL, FOR_CLASSIFY | FOR_STREAM, set_logits, NULL,
      "put all logits into the JSON"},
@@ -206,6 +284,8 @@ static const struct option options[] = {
     {"threads", 0, "N", FOR_ALL, set_threads, "0..256", "threads that compute (default 0: all)"},
     {"batch", 0, "N", FOR_BATCH, set_batch, "clips, 0..1024",
      "most clips packed into a call (default 0: by their size)"},
+    {"repeats", 0, "N", FOR_BENCH, set_repeats, "runs, 0..1000",
+     "timed runs (default 0: five seconds, at least 5)"},
     {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
      "highest instruction set to use (default best)"},
     {"update", 0, "WHICH", FOR_UPDATE, set_update, "top:R, fraction:F, threshold:H or all",
@@ -228,9 +308,9 @@ static const struct option options[] = {
      "go on from this snapshot if it is there, write it at the end"},
     {"stream", 0, NULL, FOR_BENCH, set_stream, NULL,
      "time the steps of a stream (with --update) against dense ones"},
-    {"resume", 0, NULL, FOR_READING, set_resume, NULL,
+    {"resume", 0, NULL, FOR_LISTS, set_resume, NULL,
      "keep finished results when interrupted, go on from them"},
-    {"progress", 0, "WHEN", FOR_READING, set_progress, "auto or never",
+    {"progress", 0, "WHEN", FOR_LISTS, set_progress, "auto or never",
      "bars on stderr: auto or never"},
     {"quiet", 'q', NULL, FOR_ALL, set_quiet, NULL, "results and errors only"},
     {"verbose", 'v', NULL, FOR_ALL, set_verbose, NULL, "say what runs where"},
@@ -370,10 +450,12 @@ int settings_parse(struct settings *settings, const struct command *command, int
                                   .views_time = 1,
                                   .views_space = 1,
                                   .seconds = 1.0,
+                                  .min_agreement = 0.99,
                                   .cpu = VDT_CPU_BEST,
                                   .pool = VDT_POOL_HEAD,
                                   .layer = VDT_LAYER_LAST};
     *done = false;
+    reduction_init(&settings->reduction);
     settings->inputs = calloc((size_t)argc + 1, sizeof *settings->inputs);
     if (!settings->inputs) return EXIT_FAILED;
     bool options_end = false;

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include <vidette/vidette.h>
+#include "reduction.h"
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -17,16 +17,24 @@ struct settings {
     vdt_precision precision;
     unsigned threads;
     vdt_cpu cpu;
-    unsigned batch; // clips packed a call, 0: by the number of tokens
+    unsigned batch;   // clips packed a call, 0: by the number of tokens
+    unsigned repeats; // bench, 0: by time
     // video
     vdt_sampling_kind sampling;
     unsigned views_time, views_space;
     double seconds;
     unsigned rate, frames;
+    struct reduction reduction;
     // output
     bool json, logits, quiet, verbose, resume, no_progress;
     unsigned top;
-    const char *output;
+    const char *output, *indices;
+    // eval
+    const char *root, *part;
+    const char *sweeps[2]; // (n_sweeps) rlt=..., tome=...
+    size_t n_sweeps;
+    bool write_recommendation;
+    double min_agreement;
     vdt_pool pool;
     int layer;
     // streams
@@ -45,11 +53,14 @@ enum command_bits {
     FOR_EMBED = 2,
     FOR_INFO = 4,
     FOR_BENCH = 8,
+    FOR_EVAL = 16,
     FOR_STREAM = 64,
     FOR_READING = FOR_CLASSIFY | FOR_EMBED, // those that read inputs through a pipeline
     FOR_BATCH = FOR_READING | FOR_BENCH,
+    FOR_LISTS = FOR_READING | FOR_EVAL,
     FOR_UPDATE = FOR_STREAM | FOR_EMBED | FOR_BENCH,
-    FOR_ALL = FOR_READING | FOR_INFO | FOR_BENCH | FOR_STREAM,
+    FOR_REDUCED = FOR_READING | FOR_INFO | FOR_BENCH | FOR_EVAL, // RLT and ToMe
+    FOR_ALL = FOR_REDUCED | FOR_STREAM,
 };
 
 struct command {

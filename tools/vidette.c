@@ -14,6 +14,8 @@ const struct command commands[] = {
     {"stream", FOR_STREAM, "[-m MODEL] INPUT",
      "A result per frame, from a camera, a URL or a file.",
      "vidette stream -m ./vit-base --update top:48 --json /dev/video0", stream_run},
+    {"eval", FOR_EVAL, "[-m MODEL] LIST.csv", "Accuracy beside cost, over settings.",
+     "vidette eval --sweep rlt=0.05,0.1,0.2 --sweep tome=0,8,16 test.csv -o results.csv", eval_run},
     {"bench", FOR_BENCH, "[-m MODEL | --arch NAME]",
      "Speed by stage, against the measured peak of this machine.",
      "vidette bench --arch videomae-base", bench_run},

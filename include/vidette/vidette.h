@@ -60,7 +60,7 @@ extern "C" {
 #endif
 
 #define VDT_VERSION "0.1.0"
-#define VDT_ABI     1u // grows when a struct below changes its layout
+#define VDT_ABI     2u // grows when a struct below changes its layout
 
 #if defined(__GNUC__)
 #define VDT_API __attribute__((visibility("default")))
@@ -157,14 +157,23 @@ typedef struct vdt_model_options {
     uint64_t seed; // vdt_model_open_arch only: seed of the random weights; default 0
 } vdt_model_options;
 
+// What a directory's vidette.json recommends, as the command's options of the same names spell it; members
+// that the file does not have are NULL. `vidette eval --write-recommendation` writes one.
+typedef struct vdt_recommendation {
+    const char *rlt, *rlt_reference, *rlt_lengths;
+    const char *tome, *tome_attention;
+    const char *precision; // what vdt_model_open runs in where the options say AUTO
+} vdt_recommendation;
+
 // Everything a directory says of its model. Strings live as long as the model; those marked may be
 // NULL.
 typedef struct vdt_model_info {
-    const char *family;     // "videomae", "vit", ...
-    const char *name;       // last part of the directory's path, or the name given to open_arch
-    const char *licence;    // what the model card's front matter says; may be NULL
-    uint32_t frames;        // frames a clip takes; 1 for image models
-    uint32_t tubelet;       // frames a token spans
+    const char *family;  // "videomae", "vit", ...
+    const char *name;    // last part of the directory's path, or the name given to open_arch
+    const char *licence; // what the model card's front matter says; may be NULL
+    const vdt_recommendation *recommended; // NULL: the directory has no vidette.json
+    uint32_t frames;                       // frames a clip takes; 1 for image models
+    uint32_t tubelet;                      // frames a token spans
     uint32_t rate;          // stride in frames between the sampled frames, recommended or customary
     uint32_t height, width; // pixels after the model's own preprocessing
     uint32_t patch;         // pixel side of a token
@@ -201,12 +210,77 @@ VDT_API const char *vdt_precision_name(vdt_precision precision); // "auto", "f32
 VDT_API const char *vdt_arch_name(size_t index);                 // NULL past the last
 VDT_API const char *vdt_family_name(size_t index);               // NULL past the last
 
+/* ---- reduction ------------------------------------------------------------------------------- */
+
+// RLT, run-length tokenization (Choudhury et al. 2024, arXiv 2411.05222): tubelets that look like the one
+// before them are dropped before the first block. A clip's first tubelets are always kept, and so are the
+// tokens before the patches. Decisions are made from bytes, in integers and one order of doubles: they are
+// the same on every machine.
+typedef enum vdt_rlt_mode {
+    VDT_RLT_OFF = 0,
+    VDT_RLT_THRESHOLD, // keep what differs by more than tau
+    VDT_RLT_KEEP, // exactly `keep` tokens a clip: the highest scores against the tubelet before, ties to
+                  // the lower index
+    VDT_RLT_RANDOM, // exactly `keep` tokens a clip, drawn by `seed`: the control for every other result
+    VDT_RLT_EVEN, // whole steps in time, evenly spread, at most `keep` tokens: as if frames were left out
+} vdt_rlt_mode;
+
+typedef enum vdt_rlt_reference { // what a tubelet is compared with, by threshold
+    VDT_RLT_RUN_HEAD = 0,        // the last one kept at its place: slow fades are seen
+    VDT_RLT_PREVIOUS = 1,        // the one before it (the paper's)
+} vdt_rlt_reference;
+
+enum { // how a kept token's run length l, the tubelets it stands for, is used: a set
+    VDT_RLT_LENGTHS_BIAS = 1, // log l is added to the attention logits of its key
+    VDT_RLT_LENGTHS_POOL = 2, // means over the tokens are weighted by l
+    VDT_RLT_LENGTHS_EMBED =
+        4, // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+};
+
+typedef struct vdt_rlt_options {
+    vdt_rlt_mode mode;           // default OFF
+    double tau;                  // THRESHOLD: finite, >= 0, of normalised pixels; default 0.1
+    uint32_t keep;               // KEEP, RANDOM, EVEN: tokens a clip, prefix included; default 0
+    uint64_t seed;               // RANDOM; default 0
+    vdt_rlt_reference reference; // THRESHOLD; default RUN_HEAD
+    uint32_t lengths;            // VDT_RLT_LENGTHS_*; default 0, none
+} vdt_rlt_options;
+
+// ToMe, token merging (Bolya et al. 2022, arXiv 2210.09461): in every block, between attention and MLP, the
+// r most similar pairs of tokens become one each, at most half of a clip's tokens. Tokens before the
+// patches never merge. Means over the tokens are weighted by how many each stands for.
+typedef enum vdt_tome_mode {
+    VDT_TOME_OFF = 0,
+    VDT_TOME_SCHEDULE, // r a block on average: constant, or falling or rising with `inflection`
+    VDT_TOME_LIST,     // list[i] in block i
+    VDT_TOME_PERCENT,  // floor(percent / 100 of the clip's tokens in that block)
+} vdt_tome_mode;
+
+typedef enum vdt_tome_attention { // log of a token's size in the attention logits of its key
+    VDT_TOME_ATTENTION_AUTO =
+        0, // plain for families pretrained by masking (videomae), else proportional
+    VDT_TOME_PROPORTIONAL = 1,
+    VDT_TOME_PLAIN = 2,
+} vdt_tome_attention;
+
+typedef struct vdt_tome_options {
+    vdt_tome_mode mode; // default OFF
+    uint32_t r;         // SCHEDULE: 0..4194304; default 0
+    double
+        inflection; // SCHEDULE: -1 (all in the first blocks, falling to 0) .. 1 (rising); default 0
+    const uint32_t *list;         // LIST: n_list numbers, 0..4194304, copied when the session opens
+    uint32_t n_list;              // LIST: the model's number of blocks, exactly
+    double percent;               // PERCENT: 0..100; default 0
+    vdt_tome_attention attention; // default AUTO
+} vdt_tome_options;
+
 /* ---- session --------------------------------------------------------------------------------- */
 
 typedef struct vdt_session vdt_session;
 
 enum { VDT_LAYER_LAST = -1 }; // after the model's final norm (CLIP has none over its tokens)
 
+// With reduction, TOKENS and MAP give every token the row that stands for it.
 typedef enum vdt_pool {       // what is read out of a layer's N tokens, P of which are patches
     VDT_POOL_NONE_WANTED = 0, // no features
     VDT_POOL_CLASS,           // the class token: (D)
@@ -262,20 +336,25 @@ typedef struct vdt_session_options {
                      // default 0
     uint32_t height, width; // 0 = the model's; else pixels, at least one patch; default 0
     vdt_pool pool;          // features to read out; default VDT_POOL_NONE_WANTED
-    int32_t layer; // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
-                   // default LAST
-    vdt_stream_options stream; // update != OFF: the session is a stream; clips must be 1 then
+    int32_t layer;       // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
+                         // default LAST
+    vdt_rlt_options rlt; // default off
+    vdt_tome_options tome;     // default off
+    vdt_stream_options stream; // update != OFF: the session is a stream; clips must be 1 then, and
+                               // rlt and tome off
 } vdt_session_options;
 
 // Sizes of what goes in and comes out.
 typedef struct vdt_session_shape_info {
-    uint32_t frames, height, width; // of one clip
-    uint32_t tokens;                // of one clip, prefix included
-    size_t logits;                  // floats of logits a clip; 0 without a classifier
-    size_t features;                // floats of features a clip; 0 unless a pool was asked for
-    size_t feature_shape[4];        // their dimensions
-    uint32_t feature_dimensions;    // 1..4
-    size_t bytes;                   // memory of the session
+    uint32_t frames, height, width;     // of one clip
+    uint32_t tokens;                    // of one clip, prefix included
+    uint32_t tokens_kept, tokens_final; // of one clip entering block 1 and after the last, at most
+    uint64_t macs, macs_dense;          // of one clip with its reduction, at most, and without
+    size_t logits;                      // floats of logits a clip; 0 without a classifier
+    size_t features;                    // floats of features a clip; 0 unless a pool was asked for
+    size_t feature_shape[4];            // their dimensions
+    uint32_t feature_dimensions;        // 1..4
+    size_t bytes;                       // memory of the session
 } vdt_session_shape_info;
 
 // Bytes after the processor's resize and crop, RGB interleaved: frame t, row y starts at
@@ -294,12 +373,27 @@ typedef struct vdt_output { // the caller's buffers; NULL where not wanted
 } vdt_output;
 
 typedef struct vdt_stats { // of one call, for all its clips together
-    double decide_ms;      // which patches have changed (streams)
+    double decide_ms;      // which tubelets to keep; which patches have changed (streams)
     double embed_ms;       // normalise, patch embedding, positions
     double blocks_ms;
-    double head_ms; // final norm, pooling, classifier, read-out
-    uint64_t macs;  // multiply-adds done, counted where they are done
+    double head_ms;      // final norm, pooling, classifier, read-out
+    double merge_ms;     // ToMe's share of blocks_ms: matching and merging
+    uint64_t macs;       // multiply-adds done, counted where they are done
+    uint64_t macs_dense; // multiply-adds that the same clips would take without reduction
 } vdt_stats;
+
+// What became of the tokens of one clip. Token indices count the whole clip: the prefix (class,
+// distillation and register tokens), then the patches in (t, h, w) order.
+typedef struct vdt_tokens {
+    uint32_t total, kept; // of a whole clip; after RLT
+    uint32_t n_layers;    // L
+    const uint32_t
+        *layers; // (n_layers) tokens left after each block; the last one is the final number
+    const uint32_t *indices; // (kept) the token that each row entering block 1 is, ascending
+    const uint32_t *lengths; // (kept) tubelets it stands for there; they sum to T / s at each place
+    const uint32_t *source;  // (total) the row after the last block that stands for each token
+    uint64_t macs, macs_dense; // multiply-adds of this clip
+} vdt_tokens;
 
 VDT_API void vdt_session_options_init(vdt_session_options *options);
 
@@ -316,6 +410,15 @@ VDT_API const vdt_session_shape_info *vdt_session_shape(const vdt_session *sessi
 // NULL. After a cancellation the outputs hold nothing of use.
 VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
                                    const vdt_output *output, vdt_stats *stats, vdt_error *error);
+
+// Changes what RLT does from the next run on, in a session that was opened with RLT on. Allocates nothing.
+VDT_API vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_options *rlt,
+                                       vdt_error *error);
+
+// The tokens of clip `clip` of the last vdt_session_run that returned VDT_OK. The arrays belong to the
+// session and hold until its next run. VDT_ERROR_ARGUMENT where that run had no such clip.
+VDT_API vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, size_t clip,
+                                      vdt_error *error);
 
 /* ---- streams --------------------------------------------------------------------------------- */
 

@@ -10,7 +10,8 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_c(table);
     norm_init_c(table);
     pixel_init_c(table);
-    difference_init_c(table);
+    distance_init_c(table);
+    match_init_c(table);
 #if defined(__x86_64__)
     if (level < VDT_CPU_AVX2) return;
     table->name = cpu_name(VDT_CPU_AVX2);
@@ -20,7 +21,8 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_avx2(table);
     norm_init_avx2(table);
     pixel_init_avx2(table);
-    difference_init_avx2(table);
+    distance_init_avx2(table);
+    match_init_avx2(table);
 
     if (level < VDT_CPU_AVX512) return;
     table->name = cpu_name(VDT_CPU_AVX512);
@@ -29,7 +31,8 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     finish_init_avx512(table);
     softmax_init_avx512(table);
     norm_init_avx512(table);
-    difference_init_avx512(table);
+    distance_init_avx512(table);
+    match_init_avx512(table);
 
     if (level < VDT_CPU_AVX512_VNNI) return;
     table->name = cpu_name(VDT_CPU_AVX512_VNNI);

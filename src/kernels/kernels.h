@@ -77,6 +77,8 @@ struct softmax_state {
 // How far logits may exceed the reference maximum of sums that are kept up to date (methods: exact).
 #define KEPT_SLACK 8.0f
 
+enum { MATCH_PANEL = 16 }; // columns of a panel of match_f64, on every set
+
 // The input pixels that one output pixel reads.
 struct resize_tap {
     uint32_t first, n;
@@ -155,11 +157,6 @@ struct kernels {
     // double, added in 16 partial sums (i mod 16, in ascending order), these pairwise: 8 apart, 4, 2, 1. EXACT.
     double (*distance[FORMATS])(const void *a, const void *b, size_t n);
 
-    // sums[c] = sum over rows x pixels of |a - b| of channel c of interleaved RGB, row i of a at a + i *
-    // a_stride; rows * pixels <= 2^24. EXACT.
-    void (*difference_rgb_u8)(uint32_t sums[3], const uint8_t *a, size_t a_stride, const uint8_t *b,
-                              size_t b_stride, size_t pixels, size_t rows);
-
     // row_i = h[j / width] + w[j % width] with j = first + i, i < n: a function of a key's two positions as
     // the sum of one of each. EXACT.
     void (*outer_sum)(float *row, const float *h, const float *w, size_t width, size_t first,
@@ -184,6 +181,18 @@ struct kernels {
     // weights[i]) >> 22) for j < bytes. EXACT.
     void (*resize_column_u8)(uint8_t *out, const uint8_t *in, size_t in_stride,
                              const int32_t *weights, size_t n, size_t bytes);
+
+    // sums[c] = sum of |a - b| over channel c of RGB pixels, `rows` rows of `pixels` each. EXACT.
+    // rows * pixels <= 2^24.
+    void (*difference_rgb_u8)(uint32_t sums[3], const uint8_t *a, size_t a_stride, const uint8_t *b,
+                              size_t b_stride, size_t rows, size_t pixels);
+
+    // For each row of A (rows, k) the column of B (k, n), n > 0, with the largest product, the lower one
+    // of equals, and that product. B lies in ceil(n / MATCH_PANEL) panels of (k, MATCH_PANEL); what
+    // stands in columns past n does not matter. EXACT where the numbers are integers whose products, and
+    // sums of any of them, stay below 2^53: no order of summation rounds. With NaN: any column < n.
+    void (*match_f64)(double *best, uint32_t *column, const double *a, size_t rows,
+                      const double *panels, size_t n, size_t k);
 };
 
 // Fills the table for instructions up to `level`, which this CPU must have.
@@ -196,7 +205,8 @@ void finish_init_c(struct kernels *table);
 void softmax_init_c(struct kernels *table);
 void norm_init_c(struct kernels *table);
 void pixel_init_c(struct kernels *table);
-void difference_init_c(struct kernels *table);
+void distance_init_c(struct kernels *table);
+void match_init_c(struct kernels *table);
 
 void product_init_avx2(struct kernels *table);
 void encode_init_avx2(struct kernels *table);
@@ -204,14 +214,16 @@ void finish_init_avx2(struct kernels *table);
 void softmax_init_avx2(struct kernels *table);
 void norm_init_avx2(struct kernels *table);
 void pixel_init_avx2(struct kernels *table);
-void difference_init_avx2(struct kernels *table);
+void distance_init_avx2(struct kernels *table);
+void match_init_avx2(struct kernels *table);
 
 void product_init_avx512(struct kernels *table);
 void encode_init_avx512(struct kernels *table);
 void finish_init_avx512(struct kernels *table);
 void softmax_init_avx512(struct kernels *table);
 void norm_init_avx512(struct kernels *table);
-void difference_init_avx512(struct kernels *table);
+void distance_init_avx512(struct kernels *table);
+void match_init_avx512(struct kernels *table);
 
 void product_init_avx512vnni(struct kernels *table);
 void product_init_avx512bf16(struct kernels *table);

@@ -1,4 +1,6 @@
-// Pillow's resampling passes, plain C.
+// Pillow's resampling passes and differences of pixels, plain C.
+#include <stdlib.h>
+
 #include "kernels/kernels.h"
 
 static uint8_t clip_u8(int32_t sum) {
@@ -31,7 +33,23 @@ static void resize_column(uint8_t *out, const uint8_t *in, size_t in_stride, con
     }
 }
 
+static void difference(uint32_t sums[3], const uint8_t *a, size_t a_stride, const uint8_t *b,
+                       size_t b_stride, size_t rows, size_t pixels) {
+    uint32_t red = 0, green = 0, blue = 0;
+    for (size_t y = 0; y < rows; y++, a += a_stride, b += b_stride) {
+        for (size_t i = 0; i < 3 * pixels; i += 3) {
+            red += (uint32_t)abs(a[i] - b[i]);
+            green += (uint32_t)abs(a[i + 1] - b[i + 1]);
+            blue += (uint32_t)abs(a[i + 2] - b[i + 2]);
+        }
+    }
+    sums[0] = red;
+    sums[1] = green;
+    sums[2] = blue;
+}
+
 void pixel_init_c(struct kernels *table) {
     table->resize_row_u8 = resize_row;
     table->resize_column_u8 = resize_column;
+    table->difference_rgb_u8 = difference;
 }

@@ -129,6 +129,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
     if (stats) {
         stats->head_ms += now_ms() - start;
         stats->macs = encoder->exec.macs;
+        stats->macs_dense += n_clips * factorised_macs(factorised);
     }
     return VDT_OK;
 }

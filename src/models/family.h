@@ -54,6 +54,7 @@ struct geometry {
     enum activation activation;
     bool gated; // SwiGLU
     bool qkv_bias;
+    bool masked_pretraining; // MAE: ToMe's attention is plain unless asked for
     enum position_kind positions;
     size_t table_height,
         table_width;             // pixels that the table of positions is made for; 0: height, width
@@ -81,6 +82,7 @@ enum slot { // where a tensor goes; a bias stands right behind its weight
     SLOT_PROJECTION_WEIGHT, SLOT_PROBE, SLOT_PROBE_QKV_WEIGHT, SLOT_PROBE_QKV_BIAS,
     SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS, SLOT_PROBE_NORM_WEIGHT, SLOT_PROBE_NORM_BIAS,
     SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS,
+    SLOT_LENGTH_EMBEDDING,
     SLOT_TEMPORAL_CLASS, SLOT_TEMPORAL_POSITIONS, SLOT_TEMPORAL_NORM_WEIGHT, SLOT_TEMPORAL_NORM_BIAS,
     MODEL_SLOTS, // those above are one a model, those below one a block
     SLOT_NORM1_WEIGHT = MODEL_SLOTS, SLOT_NORM1_BIAS, SLOT_QKV_WEIGHT, SLOT_QKV_BIAS,
@@ -96,7 +98,8 @@ enum dimension { // of a shape, resolved from the geometry
     DIM_NONE = 0, // past the last
     DIM_1, DIM_CHANNELS, DIM_D, DIM_2D, DIM_3D, DIM_MLP,
     DIM_FC1, // the MLP's width, twice that where it is gated
-    DIM_LABELS, DIM_TUBELET, DIM_PATCH, DIM_POSITIONS, DIM_REGISTERS, DIM_PROJECTION,
+    DIM_LABELS, DIM_STEPS, // T / s
+    DIM_TUBELET, DIM_PATCH, DIM_POSITIONS, DIM_REGISTERS, DIM_PROJECTION,
     DIM_SNIPPETS, // and a class token
     DIM_HEAD, DIM_RELATIVE_H, DIM_RELATIVE_W, // distances in the block's grid or window
 };

@@ -219,6 +219,51 @@ static int read_licence(struct vdt_model *model, const char *directory, vdt_erro
     return status;
 }
 
+static int read_advice(struct vdt_model *model, struct config *config) {
+    static const char *const names[] = {"rlt",  "rlt_reference",  "rlt_lengths",
+                                        "tome", "tome_attention", "precision"};
+    for (size_t i = 0; i < 6; i++) {
+        const char *text = config_string(config, names[i], NULL);
+        if (config->status) return config->status;
+        if (!text) continue;
+        model->advice[i] = mem_string(&model->context->memory, text, strlen(text), config->error);
+        if (!model->advice[i]) return VDT_ERROR_MEMORY;
+    }
+    model->recommended = (vdt_recommendation){model->advice[0], model->advice[1], model->advice[2],
+                                              model->advice[3], model->advice[4], model->advice[5]};
+    model->info.recommended = &model->recommended;
+    return VDT_OK;
+}
+
+// vidette.json, where there is one. A precision in it counts where the caller named none.
+static int read_recommendation(struct vdt_model *model, const char *directory, vdt_precision wanted,
+                               vdt_error *error) {
+    char path[PATH_MAX];
+    if (io_join(path, sizeof path, directory, "vidette.json", NULL) || !io_is_file(path))
+        return VDT_OK;
+    struct json_file file = {0};
+    int status = open_json(&file, directory, "vidette.json", error);
+    struct config config = {.object = file.root, .file = file.path, .error = error};
+    if (!status) status = read_advice(model, &config);
+    const char *precision = model->recommended.precision;
+    if (!status && precision && wanted == VDT_PRECISION_AUTO) {
+        int named = VDT_PRECISION_AUTO;
+        while (named <= VDT_PRECISION_INT8 &&
+               strcmp(precision, vdt_precision_name((vdt_precision)named)) != 0)
+            named++;
+        if (named > VDT_PRECISION_INT8) {
+            status = status_fail(error, VDT_ERROR_FORMAT,
+                                 "%s: precision: expected auto, f32, bf16 or int8, found %s",
+                                 file.path, precision);
+        } else {
+            model->info.precision =
+                possible_precision((vdt_precision)named, &model->context->kernels);
+        }
+    }
+    close_json(&file);
+    return status;
+}
+
 // Stride in frames: what the directory recommends, else a span of 64 frames, as for 16 frames x 4.
 static uint32_t default_rate(const struct geometry *geometry) {
     return geometry->frames == 1 || geometry->frames >= 64 ? 1 : (uint32_t)(64 / geometry->frames);
@@ -266,7 +311,8 @@ static int fill_info(struct vdt_model *model, vdt_error *error) {
 
 /* ---- open ---------------------------------------------------------------------------------- */
 
-static int open_directory(struct vdt_model *model, const char *directory, vdt_error *error) {
+static int open_directory(struct vdt_model *model, const char *directory, vdt_precision wanted,
+                          vdt_error *error) {
     if (!io_is_directory(directory)) {
         return status_fail(error, VDT_ERROR_IO, "%s: expected a model directory, found %s",
                            directory, io_is_file(directory) ? "a file" : "nothing");
@@ -282,6 +328,7 @@ static int open_directory(struct vdt_model *model, const char *directory, vdt_er
     close_json(&file);
     if (!status && has_type) status = find_processor(model, directory, error);
     if (!status) use_processor(model);
+    if (!status) status = read_recommendation(model, directory, wanted, error);
     if (!status) status = open_weights(model, directory, has_eps, error);
     if (!status) status = read_licence(model, directory, error);
     return status;
@@ -347,7 +394,7 @@ static vdt_status open_model(vdt_model **out, vdt_context *context, const char *
     status = model->name ? VDT_OK : VDT_ERROR_MEMORY;
     if (!status)
         status = is_arch ? open_arch(model, source, options, error)
-                         : open_directory(model, source, error);
+                         : open_directory(model, source, options->precision, error);
     if (!status && (status = fill_info(model, error)) != VDT_OK)
         status = status_prefix(error, status, source);
     if (status) {
@@ -380,6 +427,7 @@ void vdt_model_close(vdt_model **handle) {
     labels_free(&model->labels, memory);
     mem_free(memory, model->name);
     mem_free(memory, model->licence);
+    for (size_t i = 0; i < 6; i++) mem_free(memory, model->advice[i]);
     mem_free(memory, model);
     *handle = NULL;
 }

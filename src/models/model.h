@@ -14,6 +14,8 @@ struct vdt_model {
     struct weights weights;
     float values[3][256]; // bytes as the processor's f32
     char *name, *licence;
+    char *advice[6]; // the strings of `recommended`, in its order
+    vdt_recommendation recommended;
     vdt_model_info info;
 };
 

@@ -28,6 +28,10 @@ int stream_plan(struct stream *stream, struct encoder *encoder, struct factorise
                            "update: streams need a model of single frames, this one takes %zu",
                            encoder->options.frames);
     }
+    if (encoder->options.rlt.mode != VDT_RLT_OFF || encoder->options.tome.mode != VDT_TOME_OFF) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "update: expected rlt and tome off beside it");
+    }
     if (encoder->options.clips != 1) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "clips: a stream takes 1, found %zu",
                            encoder->options.clips);
@@ -371,7 +375,7 @@ static void attend_full(struct stream *stream, struct stream_block *block,
 static uint64_t attend(struct stream *stream, size_t i, bool flush) {
     struct encoder *encoder = stream->encoder;
     struct stream_block *block = &stream->blocks[i];
-    struct attention_shape shape = encoder_attention_shape(encoder, i, 1);
+    struct attention_shape shape = encoder_attention_shape(encoder, i);
     const struct gate *gate = &block->qkv_gate;
     const enum stream_kind kind = kind_of(stream, i);
     if (kind == STREAM_FULL) {
@@ -422,6 +426,9 @@ static void embed(struct stream *stream, const vdt_clip *frame) {
     const struct norm *norm = &encoder->weights->pre_norm;
     const struct patch_embed patch_embed = encoder_patch_embed(encoder);
     const size_t d = encoder->geometry->d, n = stream->changed;
+    const size_t starts[2] = {0, n};
+    const struct patch_rows changed = {
+        .tokens = n, .starts = starts, .indices = stream->index, .positions = encoder->positions};
     float *rows = encoder->y;
     if (stream->first) {
         memcpy(stream->embedded, encoder->prefix_rows, encoder->prefix * d * sizeof *rows);
@@ -431,8 +438,7 @@ static void embed(struct stream *stream, const vdt_clip *frame) {
         }
     }
     if (n == 0) return;
-    patch_embed_at(&encoder->exec, &patch_embed, rows, encoder->positions, frame, &encoder->grid,
-                   stream->index, n);
+    patch_embed_forward(&encoder->exec, &patch_embed, rows, &changed, frame, 1, &encoder->grid);
     if (norm->weight) ops_layernorm(&encoder->exec, rows, d, rows, d, n, d, norm);
     ops_scatter(&encoder->exec, f32_rows(stream->embedded + encoder->prefix * d, d), stream->index,
                 f32_rows(rows, d), n, d * sizeof *rows);
@@ -480,7 +486,7 @@ static void run_block(struct stream *stream, size_t i, float *features) {
                                          .format = encoder->qkv.format};
     pass_gate(stream, 3 * i, &block->qkv_gate, &(struct gate_source){begin_row, norm1_row, &step});
     if (features && encoder->options.layer == i)
-        encoder_read_features(encoder, encoder->x, 1, features, 0);
+        encoder_read_features(encoder, encoder->x, features, 0);
     if (block->qkv_gate.picked > 0) {
         ops_linear_at(&encoder->exec, weights->attention.qkv, encoder->qkv, block->qkv_gate.u,
                       block->qkv_gate.index, block->qkv_gate.picked, to_qkv);
@@ -525,7 +531,7 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
     }
     exec_run(&encoder->exec, encoder->tokens, finish_task, stream);
     if (features && encoder->options.layer == blocks)
-        encoder_read_features(encoder, encoder->x, 1, features, 0);
+        encoder_read_features(encoder, encoder->x, features, 0);
     return VDT_OK;
 }
 
@@ -556,6 +562,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     const uint64_t steps = stream->state->steps;
     const double start = now_ms();
     stream->state->steps = 0;
+    sequence_start(&encoder->sequence, 1);
     stream->macs += (uint64_t)stream->changed * encoder->geometry->d;
     const int status = run_blocks(stream, error);
     if (status) return status;
@@ -619,6 +626,7 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         copy_outputs(stream, logits, features);
     }
     local.macs = exec->macs;
+    local.macs_dense = encoder_macs(stream->encoder);
     if (stats) *stats = local;
     return VDT_OK;
 }

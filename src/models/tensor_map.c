@@ -26,6 +26,7 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
     case DIM_MLP: return geometry->mlp;
     case DIM_FC1: return geometry->gated ? 2 * geometry->mlp : geometry->mlp;
     case DIM_LABELS: return geometry->labels;
+    case DIM_STEPS: return geometry->frames / geometry->tubelet;
     case DIM_TUBELET: return geometry->tubelet;
     case DIM_PATCH: return geometry->patch;
     case DIM_POSITIONS: return geometry_position_rows(geometry);
@@ -73,22 +74,33 @@ static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role, size
     return n;
 }
 
+// What a file of any family may hold: RLT's length embeddings, (T / s, D), in its own files (1, T / s, D).
+static const struct tensor_rule common_rules[] = {
+    {SLOT_LENGTH_EMBEDDING,
+     RULE_TENSOR,
+     {DIM_STEPS, DIM_D},
+     NEED_OPTIONAL,
+     0,
+     {"rlt.length_embedding.weight", "length_embed"}},
+};
+static const struct rule_table common_table = RULE_TABLE(common_rules);
+
 // Calls `visit` for every tensor of every rule, weights before their biases, once a block where
 // they are a block's, until one fails.
 typedef int role_visitor(void *argument, struct role role, size_t block);
 
 static int for_each_role(const struct family *family, size_t blocks, size_t temporal_blocks,
                          role_visitor *visit, void *argument) {
-    for (size_t t = 0; t < FAMILY_TABLES && family->tables[t]; t++) {
-        for (size_t i = 0; i < family->tables[t]->n; i++) {
-            const struct tensor_rule *rule = &family->tables[t]->rules[i];
-            const bool temporal = family->tables[t]->temporal;
-            const size_t first = temporal ? blocks : 0;
+    for (size_t t = 0; t <= FAMILY_TABLES; t++) {
+        const struct rule_table *table = t < FAMILY_TABLES ? family->tables[t] : &common_table;
+        for (size_t i = 0; table && i < table->n; i++) {
+            const struct tensor_rule *rule = &table->rules[i];
+            const size_t first = table->temporal ? blocks : 0;
             const size_t copies = rule->slot < MODEL_SLOTS ? 1
-                                  : temporal               ? temporal_blocks
+                                  : table->temporal        ? temporal_blocks
                                                            : blocks;
             for (size_t n = 0; n < copies * parts_of(rule); n++) {
-                const struct role role = {rule, n % parts_of(rule) == 1, temporal};
+                const struct role role = {rule, n % parts_of(rule) == 1, table->temporal};
                 const int status = visit(argument, role, first + n / parts_of(rule));
                 if (status) return status;
             }
@@ -194,10 +206,6 @@ static bool matches_unused(const char *pattern, const char *name) {
 }
 
 static bool is_unused(const struct family *family, const char *name) {
-    static const char *const common[] = {"rlt.length_embedding.weight", "length_embed"};
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
-        if (strcmp(name, common[i]) == 0) return true;
-    }
     for (size_t i = 0; i < FAMILY_UNUSED && family->unused[i]; i++) {
         if (matches_unused(family->unused[i], name)) return true;
     }
@@ -234,7 +242,10 @@ static int check_tensor(const struct safetensors_entry *entry, struct role role,
     }
     size_t shape[TENSOR_DIMENSIONS];
     const size_t n = role_shape(shape, role, block, geometry);
-    if (tensor->n_dimensions != n || memcmp(tensor->shape, shape, n * sizeof *shape) != 0) {
+    const size_t more = role.rule->slot == SLOT_LENGTH_EMBEDDING && tensor->n_dimensions == n + 1 &&
+                        tensor->shape[0] == 1;
+    if (tensor->n_dimensions != n + more ||
+        memcmp(tensor->shape + more, shape, n * sizeof *shape) != 0) {
         char expected[96], found[96];
         tensor_shape_text(expected, sizeof expected, shape, n);
         tensor_shape_text(found, sizeof found, tensor->shape, tensor->n_dimensions);

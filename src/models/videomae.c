@@ -37,6 +37,7 @@ static void configure(struct geometry *geometry, struct config *config) {
         .eps = 1e-12f,
         .activation = ACTIVATION_GELU,
         .qkv_bias = true,
+        .masked_pretraining = true,
         .positions = POSITION_SINUSOID,
         .final_norm = FINAL_NORM_NONE,
         .classifier = READ_MEAN,

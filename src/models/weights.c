@@ -271,6 +271,8 @@ static int build_embedding(struct builder *builder, vdt_error *error) {
             read_vector(builder, &weights->distillation_token, SLOT_DISTILLATION_TOKEN, 0, error);
     if (!status) status = read_vector(builder, &weights->registers, SLOT_REGISTERS, 0, error);
     if (!status) status = read_vector(builder, &weights->positions, SLOT_POSITIONS, 0, error);
+    if (!status)
+        status = read_vector(builder, &weights->length_rows, SLOT_LENGTH_EMBEDDING, 0, error);
     if (!status) {
         status = read_norm(builder, &weights->pre_norm, SLOT_PRE_NORM_WEIGHT, SLOT_PRE_NORM_BIAS, 0,
                            builder->geometry->eps, error);
@@ -503,13 +505,9 @@ void weights_close(struct weights *weights) {
         &weights->classifier2, &weights->projection,   &weights->pool.kv,
         &weights->pool.proj,   &weights->pool.mlp.fc1, &weights->pool.mlp.fc2};
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) gemm_close(matrices[i]);
-    float *vectors[] = {weights->class_token,
-                        weights->distillation_token,
-                        weights->registers,
-                        weights->positions,
-                        weights->pool.q,
-                        weights->temporal_class,
-                        weights->temporal_positions};
+    float *vectors[] = {weights->class_token,    weights->distillation_token, weights->registers,
+                        weights->positions,      weights->length_rows,        weights->pool.q,
+                        weights->temporal_class, weights->temporal_positions};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) mem_free(memory, vectors[i]);
     close_norm(memory, &weights->pre_norm);
     close_norm(memory, &weights->norm);

@@ -26,6 +26,7 @@ struct weights {
     float *distillation_token;           // (D)
     float *registers;                    // (R, D)
     float *positions;                    // (rows, D), NULL for sinusoids
+    float *length_rows;                  // (T / s, D), RLT's length embeddings
     struct norm pre_norm, norm, fc_norm; // weight NULL where there is none
     struct block *blocks;                // (n_blocks + n_temporal)
     size_t n_blocks, n_temporal;

@@ -8,12 +8,10 @@ struct run {
     struct exec *exec;
     const struct patch_embed *embed;
     float *x;
-    size_t x_stride;
-    const float *positions;
+    const struct patch_rows *rows;
     const vdt_clip *clips;
     const struct patch_grid *grid;
-    size_t tokens, tasks_per_clip;
-    const uint32_t *index; // the tokens of the one clip; NULL: all in order
+    size_t tasks_a_clip;
 };
 
 // One patch in f32, then a task's patches as the projection reads them.
@@ -49,52 +47,60 @@ static void patchify(float *row, const struct patch_embed *embed, const vdt_clip
     }
 }
 
+// What row `row` of a clip is, and where.
+struct place {
+    size_t patch;
+    float *x;
+    const float *length_row; // NULL: none
+};
+
+static struct place place_of(const struct run *run, size_t clip, size_t row) {
+    const struct patch_rows *rows = run->rows;
+    const size_t d = gemm_n(run->embed->projection), at = clip * rows->tokens + row;
+    return (struct place){
+        .patch = rows->indices[at] - rows->prefix,
+        .x = run->x + (rows->starts[clip] + row) * d,
+        .length_row = rows->length_rows ? rows->length_rows + (rows->lengths[at] - 1) * d : NULL};
+}
+
 static void embed_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct run *run = argument;
     const struct gemm *projection = run->embed->projection;
-    const size_t clip = task / run->tasks_per_clip,
-                 first = task % run->tasks_per_clip * GEMM_MAX_ROWS;
-    const size_t rows = min_size(GEMM_MAX_ROWS, run->tokens - first), d = gemm_n(projection);
+    const size_t clip = task / run->tasks_a_clip, d = gemm_n(projection);
+    const size_t first = run->rows->prefix + task % run->tasks_a_clip * GEMM_MAX_ROWS;
+    const size_t end = run->rows->starts[clip + 1] - run->rows->starts[clip];
+    if (first >= end) return; // clips differ
+    const size_t rows = min_size(GEMM_MAX_ROWS, end - first);
     const enum format format = gemm_format(projection);
     const size_t row_bytes = format_row_bytes(format, gemm_k(projection));
     float *patch = scratch;
     unsigned char *patches = (unsigned char *)scratch + patch_bytes(projection);
     const void *pointers[GEMM_MAX_ROWS];
     for (size_t i = 0; i < rows; i++) {
-        const size_t token = run->index ? run->index[first + i] : first + i;
-        patchify(patch, run->embed, &run->clips[clip], run->grid, token);
+        const struct place place = place_of(run, clip, first + i);
+        patchify(patch, run->embed, &run->clips[clip], run->grid, place.patch);
         run->exec->kernels->encode[format](patches + i * row_bytes, patch, gemm_k(projection));
         pointers[i] = patches + i * row_bytes;
+        memcpy(place.x, run->rows->positions + place.patch * d, d * sizeof *place.x);
+        for (size_t j = 0; place.length_row && j < d; j++) place.x[j] += place.length_row[j];
     }
-    float *x = run->x + clip * run->x_stride + first * d;
-    for (size_t i = 0; i < rows; i++) {
-        const size_t token = run->index ? run->index[first + i] : first + i;
-        memcpy(x + i * d, run->positions + token * d, d * sizeof *x);
-    }
+    float *x = run->x + (run->rows->starts[clip] + first) * d;
     const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows, &GEMM_RESIDUAL,
                                  thread, patches + patches_bytes(projection));
     if (status) atomic_store(&run->exec->status, status);
 }
 
 void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
-                         size_t x_stride, const float *positions, const vdt_clip *clips,
-                         size_t n_clips, const struct patch_grid *grid) {
-    const size_t tokens = grid->t * grid->h * grid->w;
-    struct run run = {
-        exec, embed, x, x_stride, positions, clips, grid, tokens, ceil_div(tokens, GEMM_MAX_ROWS),
-        NULL};
-    exec_run(exec, n_clips * run.tasks_per_clip, embed_task, &run);
-    exec->macs +=
-        (uint64_t)n_clips * tokens * gemm_n(embed->projection) * gemm_k(embed->projection);
-}
-
-void patch_embed_at(struct exec *exec, const struct patch_embed *embed, float *x,
-                    const float *positions, const vdt_clip *clip, const struct patch_grid *grid,
-                    const uint32_t *index, size_t n) {
-    struct run run = {exec, embed, x, 0, positions, clip, grid, n, ceil_div(n, GEMM_MAX_ROWS),
-                      index};
-    exec_run(exec, run.tasks_per_clip, embed_task, &run);
-    exec->macs += (uint64_t)n * gemm_n(embed->projection) * gemm_k(embed->projection);
+                         const struct patch_rows *rows, const vdt_clip *clips, size_t n_clips,
+                         const struct patch_grid *grid) {
+    struct run run = {exec, embed, x, rows, clips, grid, 0};
+    size_t most = 0;
+    for (size_t b = 0; b < n_clips; b++)
+        most = max_size(most, rows->starts[b + 1] - rows->starts[b] - rows->prefix);
+    run.tasks_a_clip = ceil_div(most, GEMM_MAX_ROWS);
+    exec_run(exec, n_clips * run.tasks_a_clip, embed_task, &run);
+    exec->macs += (uint64_t)(rows->starts[n_clips] - n_clips * rows->prefix) *
+                  gemm_n(embed->projection) * gemm_k(embed->projection);
 }
 
 void patch_embed_permute(float *to, const float *from, size_t n_out, size_t tubelet, size_t patch) {

@@ -20,16 +20,23 @@ struct patch_grid {
     size_t t, h, w;
 };
 
-// For each clip b: rows x + b * x_stride (t h w, D; contiguous) <- positions + projection(patches
-// of clips[b]), positions (t h w, D). Scratch: patch_embed_scratch_bytes.
-void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
-                         size_t x_stride, const float *positions, const vdt_clip *clips,
-                         size_t n_clips, const struct patch_grid *grid);
+// Which patches of each clip become rows, and what is added to them. Clip b's rows are [starts[b], starts[b
+// + 1]); the first `prefix` of them are no patches and are left alone; row i of the clip is token
+// indices[b * tokens + i] of its tokens = prefix + t h w.
+struct patch_rows {
+    size_t tokens, prefix;
+    const size_t *starts;     // (clips + 1)
+    const uint32_t *indices;  // (clips, tokens)
+    const uint32_t *lengths;  // (clips, tokens), as indices
+    const float *positions;   // (t h w, D)
+    const float *length_rows; // (.., D): row length - 1 is added; NULL: none
+};
 
-// The same for tokens index[0..n) of one clip: x (n, D), one after the other.
-void patch_embed_at(struct exec *exec, const struct patch_embed *embed, float *x,
-                    const float *positions, const vdt_clip *clip, const struct patch_grid *grid,
-                    const uint32_t *index, size_t n);
+// x (starts[n_clips], D): rows <- positions + projection(patches), for the listed patches alone: no other
+// byte is read. Scratch: patch_embed_scratch_bytes.
+void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
+                         const struct patch_rows *rows, const vdt_clip *clips, size_t n_clips,
+                         const struct patch_grid *grid);
 
 size_t patch_embed_scratch_bytes(const struct gemm *projection);
 

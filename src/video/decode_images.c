@@ -134,7 +134,7 @@ static int open_directory(struct images_decoder *images, const char *input, vdt_
     images->directory = mem_string(images->base.memory, input, strlen(input), error);
     if (!images->directory) return VDT_ERROR_MEMORY;
     int status = list_images(images, error);
-    struct frame first;
+    struct frame first = {0};
     if (!status) status = seek(&images->base, 0, &first, error);
     if (status) return status;
     images->at = 0;

@@ -603,12 +603,11 @@ vdt_status vdt_reader_next(vdt_reader *reader, vdt_item *item, vdt_error *error)
         else if (!slot)
             pthread_cond_wait(&reader->changed, &reader->lock);
     }
-    if (!status && atomic_load(&reader->stop)) {
-        status = status_fail(error, VDT_ERROR_CANCELLED, "reader: cancelled");
-    }
-    if (!status) {
+    if (slot) {
         *item = slot->item;
         reader->n_held++;
+    } else if (!status) {
+        status = status_fail(error, VDT_ERROR_CANCELLED, "reader: cancelled");
     }
     pthread_mutex_unlock(&reader->lock);
     return status;

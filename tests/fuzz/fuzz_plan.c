@@ -56,6 +56,24 @@ static struct encoder_options take_options(const struct geometry *g, struct read
     };
 }
 
+// Any reduction; the list, where there is one, is as long as it says.
+static void take_reduction(struct encoder_options *options, uint32_t list[LIMIT_BLOCKS],
+                           struct reader *reader) {
+    options->rlt = (vdt_rlt_options){.mode = (vdt_rlt_mode)(take(reader) % 7),
+                                     .tau = (double)(int32_t)take(reader) * 1e-3,
+                                     .keep = take(reader),
+                                     .reference = (vdt_rlt_reference)(take(reader) % 3),
+                                     .lengths = take(reader) % 16};
+    options->tome = (vdt_tome_options){.mode = (vdt_tome_mode)(take(reader) % 6),
+                                       .r = take(reader),
+                                       .inflection = (double)(int32_t)take(reader) * 0x1p-30,
+                                       .list = list,
+                                       .n_list = take(reader) % (LIMIT_BLOCKS + 1),
+                                       .percent = (double)(int32_t)take(reader) * 1e-2,
+                                       .attention = (vdt_tome_attention)(take(reader) % 4)};
+    for (size_t i = 0; i < LIMIT_BLOCKS; i++) list[i] = take(reader);
+}
+
 static void target(struct memory *memory, const uint8_t *data, size_t size) {
     enum { MOST_BYTES = 1 << 18 };
     struct reader reader = {data, data + size};
@@ -71,7 +89,9 @@ static void target(struct memory *memory, const uint8_t *data, size_t size) {
         geometry.classifier = geometry.pooled = READ_FIRST;
     }
     take_geometry(&geometry, &reader);
-    const struct encoder_options options = take_options(&geometry, &reader);
+    struct encoder_options options = take_options(&geometry, &reader);
+    uint32_t list[LIMIT_BLOCKS];
+    take_reduction(&options, list, &reader);
     geometry_check(&geometry, &config);
     fuzz_check_status(config.status, &error);
     if (config.status == VDT_OK) plan_check(&geometry, &options, memory, MOST_BYTES);

@@ -52,8 +52,8 @@ static void try_variant(struct vdt_context *context, const struct checkpoint *ch
     fuzz_check_status(status, &error);
     const struct weight_formats formats = {FORMAT_F32, FORMAT_F32, context->engines};
     if (!status) {
-        status = weights_open(&weights, memory, context->pool, &formats, &geometry, family,
-                              &map, 0, &error);
+        status = weights_open(&weights, memory, context->pool, &formats, &geometry, family, &map, 0,
+                              &error);
         fuzz_check_status(status, &error);
     }
     tensor_map_close(&map, memory);

@@ -25,6 +25,7 @@ static size_t size_of(const struct geometry *g, enum dimension dimension) {
     case DIM_MLP: return g->mlp;
     case DIM_FC1: return g->gated ? 2 * g->mlp : g->mlp;
     case DIM_LABELS: return g->labels;
+    case DIM_STEPS: return g->frames / g->tubelet;
     case DIM_TUBELET: return g->tubelet;
     case DIM_PATCH: return g->patch;
     case DIM_POSITIONS:

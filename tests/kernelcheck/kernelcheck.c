@@ -684,31 +684,6 @@ static void check_distance_bf16(struct check *check) {
     check_distance(check, FORMAT_BF16);
 }
 
-static void check_difference(struct check *check) {
-    for (size_t trial = 0; trial < 400; trial++) {
-        const size_t pixels = random_size(&check->random, 1, 40),
-                     rows = random_size(&check->random, 1, 9);
-        const size_t a_stride = 3 * pixels + random_size(&check->random, 0, 5),
-                     b_stride = 3 * pixels + random_size(&check->random, 0, 5);
-        const size_t a_bytes = (rows - 1) * a_stride + 3 * pixels,
-                     b_bytes = (rows - 1) * b_stride + 3 * pixels;
-        uint8_t *a = make_bytes(a_bytes), *b = make_bytes(b_bytes);
-        random_bytes(&check->random, a, a_bytes);
-        random_bytes(&check->random, b, b_bytes);
-        uint32_t truth[3] = {0}, found[3] = {9, 9, 9};
-        for (size_t i = 0; i < rows * 3 * pixels; i++) {
-            const size_t row = i / (3 * pixels), column = i % (3 * pixels);
-            truth[column % 3] +=
-                (uint32_t)abs(a[row * a_stride + column] - b[row * b_stride + column]);
-        }
-        check->kernels->difference_rgb_u8(found, a, a_stride, b, b_stride, pixels, rows);
-        expect(check, memcmp(truth, found, sizeof truth) != 0, 0.0, "%zu x %zu, %zu", rows, pixels,
-               trial);
-        free(a);
-        free(b);
-    }
-}
-
 static double time_distance_f32(struct check *check) {
     enum { N = 768 };
     float *a = make_floats(N), *b = make_floats(N);
@@ -947,6 +922,115 @@ static double time_resize_row(struct check *check) {
     return OUT * 9 / best * 1e-6; // billion pixel weights a second
 }
 
+/* ---- reduction ----------------------------------------------------------------------------- */
+
+static void check_difference(struct check *check) {
+    for (size_t trial = 0; trial < 600; trial++) {
+        const size_t rows = random_size(&check->random, 0, 20),
+                     pixels = random_size(&check->random, 0, trial % 3 ? 40 : 300);
+        const size_t a_stride = 3 * pixels + random_size(&check->random, 0, 9),
+                     b_stride = 3 * pixels + random_size(&check->random, 0, 9);
+        const size_t a_bytes = rows > 0 ? (rows - 1) * a_stride + 3 * pixels : 0,
+                     b_bytes = rows > 0 ? (rows - 1) * b_stride + 3 * pixels : 0;
+        uint8_t *a = make_bytes(a_bytes), *b = make_bytes(b_bytes);
+        random_bytes(&check->random, a, a_bytes);
+        random_bytes(&check->random, b, b_bytes);
+        if (trial % 5 == 0) memset(a, 255, a_bytes);
+        if (trial % 5 == 0) memset(b, 0, b_bytes);
+        uint32_t sums[3] = {1, 2, 3};
+        int64_t truth[3] = {0};
+        for (size_t i = 0; i < rows * pixels * 3; i++) {
+            const size_t y = i / (3 * pixels), x = i % (3 * pixels);
+            const int64_t d = (int64_t)a[y * a_stride + x] - b[y * b_stride + x];
+            truth[x % 3] += d < 0 ? -d : d;
+        }
+        check->kernels->difference_rgb_u8(sums, a, a_stride, b, b_stride, rows, pixels);
+        for (size_t c = 0; c < 3; c++) {
+            expect(check, fabs((double)sums[c] - (double)truth[c]), 0.0, "rows %zu pixels %zu %zu",
+                   rows, pixels, c);
+        }
+        free(a);
+        free(b);
+    }
+}
+
+static double time_difference(struct check *check) {
+    enum { P = 16, FRAMES = 64, STRIDE = 224 * 3 };
+    uint8_t *pixels = make_bytes(FRAMES * P * STRIDE);
+    uint32_t sums[3];
+    random_bytes(&check->random, pixels, FRAMES * P * STRIDE);
+    double best = INFINITY;
+    for (int i = 0; i < 20; i++) {
+        const double start = now_ms();
+        for (size_t f = 1; f < FRAMES; f++) {
+            check->kernels->difference_rgb_u8(sums, pixels + f * P * STRIDE, STRIDE,
+                                              pixels + (f - 1) * P * STRIDE, STRIDE, P, P);
+        }
+        best = fmin(best, now_ms() - start);
+    }
+    free(pixels);
+    return (FRAMES - 1) * P * P * 3 / best * 1e-6;
+}
+
+// Integers of up to `bits` bits: few of them, so that many products are equal.
+static double *random_integers(struct check *check, size_t n, unsigned bits) {
+    double *values = malloc(n * sizeof *values + 1);
+    const double limit = ldexp(1.0, (int)bits);
+    for (size_t i = 0; i < n; i++)
+        values[i] = rint((double)random_float(&check->random, -1.0f, 1.0f) * limit);
+    return values;
+}
+
+static void check_match(struct check *check) {
+    for (size_t trial = 0; trial < 400; trial++) {
+        const size_t rows = random_size(&check->random, 0, 30),
+                     n = random_size(&check->random, 1, trial % 4 ? 70 : 300),
+                     k = random_size(&check->random, 1, trial % 4 ? 20 : 96);
+        const size_t panels = (n + MATCH_PANEL - 1) / MATCH_PANEL;
+        const unsigned bits = trial % 3 == 0 ? 1 : 22;
+        double *a = random_integers(check, rows * k, bits),
+               *b = random_integers(check, panels * MATCH_PANEL * k, bits),
+               *best = malloc(rows * sizeof *best + 1);
+        uint32_t *column = malloc(rows * sizeof *column + 1);
+        check->kernels->match_f64(best, column, a, rows, b, n, k);
+        for (size_t i = 0; i < rows; i++) {
+            __int128 most = 0;
+            size_t first = n;
+            for (size_t j = 0; j < n; j++) {
+                const double *panel = b + j / MATCH_PANEL * MATCH_PANEL * k + j % MATCH_PANEL;
+                __int128 sum = 0;
+                for (size_t l = 0; l < k; l++)
+                    sum += (__int128)a[i * k + l] * (__int128)panel[l * MATCH_PANEL];
+                if (first < n && sum <= most) continue;
+                most = sum;
+                first = j;
+            }
+            expect(check, fabs(best[i] - (double)most) + fabs((double)column[i] - (double)first),
+                   0.0, "rows %zu n %zu k %zu", rows, n, k);
+        }
+        free(a);
+        free(b);
+        free(best);
+        free(column);
+    }
+}
+
+static double time_match(struct check *check) {
+    enum { N = 784, K = 64, ROWS = 48 };
+    double *a = random_integers(check, (size_t)ROWS * K, 22),
+           *b = random_integers(check, (size_t)N * K, 22), best[ROWS];
+    uint32_t column[ROWS];
+    double fastest = INFINITY;
+    for (int i = 0; i < 20; i++) {
+        const double start = now_ms();
+        check->kernels->match_f64(best, column, a, ROWS, b, N, K);
+        fastest = fmin(fastest, now_ms() - start);
+    }
+    free(a);
+    free(b);
+    return 2.0 * N * K * ROWS / fastest * 1e-6;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 typedef void (*any_function)(void);
@@ -1055,6 +1139,10 @@ static any_function resize_column_of(const struct kernels *k) {
     return (any_function)k->resize_column_u8;
 }
 
+static any_function match_of(const struct kernels *k) {
+    return (any_function)k->match_f64;
+}
+
 static const struct {
     const char *name;
     any_function (*of)(const struct kernels *kernels);
@@ -1080,7 +1168,6 @@ static const struct {
     {"outer_sum_at", outer_sum_at_of, check_outer_sum_at, NULL, ""},
     {"distance_f32", distance_f32_of, check_distance_f32, time_distance_f32, "Gvalue/s"},
     {"distance_bf16", distance_bf16_of, check_distance_bf16, NULL, ""},
-    {"difference", difference_of, check_difference, NULL, ""},
     {"norm", norm_of, check_norm, time_norm, "Gvalue/s"},
     {"gelu", gelu_of, check_gelu, time_gelu, "Gvalue/s"},
     {"gelu_tanh", gelu_tanh_of, check_gelu_tanh, NULL, ""},
@@ -1088,6 +1175,8 @@ static const struct {
     {"silu", silu_of, check_silu, NULL, ""},
     {"resize_row", resize_row_of, check_resize_row, time_resize_row, "Gtap/s"},
     {"resize_column", resize_column_of, check_resize_column, NULL, ""},
+    {"difference", difference_of, check_difference, time_difference, "Gbyte/s"},
+    {"match", match_of, check_match, time_match, "Gop/s"},
 };
 
 static size_t check_level(const struct kernels *kernels, const struct kernels *below,

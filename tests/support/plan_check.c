@@ -75,7 +75,7 @@ struct buffer {
 
 // Buffers of the encoder, as the comments in encoder.h give their sizes. The last four share memory: the
 // blocks use qkv and panels together, the attention pool kv and its panels, later.
-enum { BUFFERS = 15, QKV = 11, PANELS = 12, KV = 13, POOL_PANELS = 14 };
+enum { BUFFERS = 39, QKV = 35, PANELS = 36, KV = 37, POOL_PANELS = 38 };
 
 static size_t panel_bytes(const struct encoder *e, enum format format) {
     const struct geometry *g = e->geometry;
@@ -90,8 +90,16 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
     const struct geometry *g = e->geometry;
     const size_t d = g->d, clips = e->options.clips, rows = clips * e->tokens, f = sizeof(float);
     const bool pool = e->weights->pool.kv != NULL;
+    const struct sequence *s = &e->sequence;
+    const struct rlt *rlt = &e->rlt;
+    const struct tome *tome = &e->tome;
+    const bool drops = rlt->options.mode != VDT_RLT_OFF,
+               merges = tome->options.mode != VDT_TOME_OFF;
+    const size_t a = merges ? rows / 2 + clips : 0, merging = merges ? rows : 0;
+    const size_t panels = merges ? (rows / (2 * MATCH_PANEL) + clips) * MATCH_PANEL : 0;
+    const size_t patches = clips * e->patches, u32 = sizeof(uint32_t), f64 = sizeof(double);
     const struct buffer all[BUFFERS] = {
-        {e->starts, (clips + 1) * sizeof *e->starts},
+        {e->sequence.starts, (clips + 1) * sizeof *e->sequence.starts},
         {e->singles, (clips + 1) * sizeof *e->singles},
         {e->prefix_rows, e->prefix * d * f},
         {e->positions, e->patches * d * f},
@@ -102,6 +110,30 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
         {e->x, rows * d * f},
         {e->y, rows * d * f},
         {e->exec.scratch, pool_threads(e->context->pool) * e->exec.scratch_bytes},
+        {s->sizes, rows * f},
+        {s->log_sizes, rows * f},
+        {s->indices, rows * u32},
+        {s->lengths, rows * u32},
+        {s->kept, clips * u32},
+        {s->source, rows * u32},
+        {e->layers, clips * g->blocks * u32},
+        {e->clip_macs, clips * sizeof *e->clip_macs},
+        {e->dense_macs, clips * sizeof *e->dense_macs},
+        {rlt->mask, drops ? patches : 0},
+        {rlt->keys, drops ? patches * sizeof *rlt->keys : 0},
+        {tome->r, merges ? g->blocks * u32 : 0},
+        {tome->a, a * tome->d * f64},
+        {tome->panels, panels * tome->d * f64},
+        {tome->best, a * f64},
+        {tome->column, a * u32},
+        {tome->keys, a * sizeof *tome->keys},
+        {tome->chosen, a},
+        {tome->next, a * u32},
+        {tome->first, merging * u32},
+        {tome->order, merging * u32},
+        {tome->to, merging * u32},
+        {tome->starts, merges ? (clips + 1) * sizeof *tome->starts : 0},
+        {tome->sizes, merging * f},
         [QKV] = {e->qkv.data, rows * 3 * d * f},
         [PANELS] = {e->panels, panel_bytes(e, e->qkv.format)},
         [KV] = {e->kv, pool ? rows * 2 * d * f : 0},
@@ -156,7 +188,6 @@ static void check_prepared(const struct encoder *encoder) {
     const struct geometry *g = encoder->geometry;
     const size_t d = g->d;
     for (size_t i = 0; i <= encoder->options.clips; i++) {
-        REQUIRE(encoder->starts[i] == i * encoder->tokens);
         REQUIRE(encoder->singles[i] == i);
     }
     const size_t placed = g->class_tokens + g->distillation_tokens;
@@ -164,6 +195,9 @@ static void check_prepared(const struct encoder *encoder) {
         const float expected = i / d < placed && encoder->weights->positions ? 2.0f : 1.0f;
         REQUIRE(encoder->prefix_rows[i] == expected);
     }
+    const struct expectation expected = encoder_expect(encoder);
+    REQUIRE(expected.kept <= encoder->tokens && expected.kept > encoder->prefix);
+    REQUIRE(expected.final <= expected.kept && expected.final > encoder->prefix);
     for (size_t i = 0; i < encoder->patches * d; i++) {
         const float value = encoder->positions[i];
         if (g->positions == POSITION_SINUSOID)
@@ -235,7 +269,7 @@ enum plan_result plan_check(const struct geometry *geometry, const struct encode
         REQUIRE(encoder.tokens > 0 && encoder.patches + encoder.prefix == encoder.tokens);
         encoder_layout(&encoder, &counting);
         result = counting.overflow ? PLAN_TOO_LARGE : PLAN_COUNTED;
-        REQUIRE(!encoder.x && !encoder.qkv.data && !encoder.starts);
+        REQUIRE(!encoder.x && !encoder.qkv.data && !encoder.sequence.starts);
     }
     if (result == PLAN_COUNTED && counting.peak <= most_bytes && is_small(geometry, most_bytes)) {
         // A session of less than these bytes cannot hold its residual stream.

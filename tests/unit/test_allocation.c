@@ -448,6 +448,10 @@ static void test_session(void **state) {
             options.clips = 1 + (uint32_t)p % 3;
             options.pool = pools[p];
             check_session(objects.model, &options);
+            options.rlt.mode = VDT_RLT_THRESHOLD;
+            options.tome.mode = VDT_TOME_PERCENT;
+            options.tome.percent = 10.0 * (double)p;
+            check_session(objects.model, &options);
         }
         close_all(&objects);
         assert_int_equal(atomic_load(&heap.blocks), 0);

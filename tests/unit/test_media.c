@@ -353,7 +353,7 @@ static void test_unreadable(void **state) {
     // libav paints text, with colours where it holds escapes: no video for us.
     static const char *const texts[] = {"readme.txt", "art.ans", "card.nfo"};
     char text[4000];
-    for (size_t i = 0; i < sizeof text; i++) text[i] = "\033[31mred\033[0m plain\n"[i % 21];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = "\033[31mred\033[0m plain\n"[i % 19];
     for (size_t i = 0; i < 3; i++) {
         scratch_write(scratch_path(texts[i]), text, sizeof text);
         expect_failure(scratch_path(texts[i]), VDT_ERROR_FORMAT);

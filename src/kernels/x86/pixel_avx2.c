@@ -68,7 +68,64 @@ static void resize_row(uint8_t *out, const uint8_t *in, size_t n_out, const stru
     }
 }
 
+// Sixteen bytes of two rows, one in each half; a row that is not there is zeros.
+static inline __m256i two_rows(const uint8_t *row, size_t stride, bool both) {
+    const __m128i upper =
+        both ? _mm_loadu_si128((const __m128i *)(row + stride)) : _mm_setzero_si128();
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)row)),
+                                   upper, 1);
+}
+
+static inline __m256i distance(__m256i a, __m256i b) {
+    return _mm256_or_si256(_mm256_subs_epu8(a, b), _mm256_subs_epu8(b, a));
+}
+
+// The bytes of channel c in a vector whose first byte is of channel v: every third, from a window.
+static inline __m256i channel_mask(size_t v, size_t c) {
+    static const uint8_t thirds[18] = {255, 0, 0, 255, 0, 0, 255, 0, 0,
+                                       255, 0, 0, 255, 0, 0, 255, 0, 0};
+    return _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)(thirds + (v + 3 - c) % 3)));
+}
+
+// Sixteen pixels are three vectors whose first bytes are of channels 0, 1 and 2.
+static void difference(uint32_t sums[3], const uint8_t *a, size_t a_stride, const uint8_t *b,
+                       size_t b_stride, size_t rows, size_t pixels) {
+    __m256i totals[3] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    uint32_t rest[3] = {0};
+    const size_t bytes = 3 * pixels, whole = bytes / 48 * 48;
+    for (size_t y = 0; y < rows; y += 2, a += 2 * a_stride, b += 2 * b_stride) {
+        const bool both = y + 1 < rows;
+        for (size_t i = 0; i < whole; i += 48) {
+#pragma GCC unroll 3
+            for (size_t v = 0; v < 3; v++) {
+                const __m256i d = distance(two_rows(a + i + 16 * v, a_stride, both),
+                                           two_rows(b + i + 16 * v, b_stride, both));
+#pragma GCC unroll 3
+                for (size_t c = 0; c < 3; c++) {
+                    const __m256i picked = _mm256_and_si256(d, channel_mask(v, c));
+                    totals[c] = _mm256_add_epi64(totals[c],
+                                                 _mm256_sad_epu8(picked, _mm256_setzero_si256()));
+                }
+            }
+        }
+        for (size_t row = 0; row < (both ? 2 : 1); row++) {
+            const uint8_t *left = a + row * a_stride, *right = b + row * b_stride;
+            for (size_t i = whole; i < bytes; i++)
+                rest[i % 3] +=
+                    (uint32_t)(left[i] > right[i] ? left[i] - right[i] : right[i] - left[i]);
+        }
+    }
+    for (size_t c = 0; c < 3; c++) {
+        const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(totals[c]),
+                                          _mm256_extracti128_si256(totals[c], 1));
+        sums[c] =
+            rest[c] + (uint32_t)_mm_cvtsi128_si32(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
+    }
+}
+
 void pixel_init_avx2(struct kernels *table) {
     table->resize_row_u8 = resize_row;
     table->resize_column_u8 = resize_column;
+    table->difference_rgb_u8 = difference;
 }

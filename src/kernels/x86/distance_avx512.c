@@ -1,4 +1,4 @@
-#include "kernels/difference.h"
+#include "kernels/distance.h"
 
 #include "kernels/x86/lanes_avx512.h"
 
@@ -48,7 +48,7 @@ static double distance_bf16(const void *a, const void *b, size_t n) {
     return total(&sums);
 }
 
-void difference_init_avx512(struct kernels *table) {
+void distance_init_avx512(struct kernels *table) {
     table->distance[FORMAT_F32] = distance_f32;
     table->distance[FORMAT_BF16] = distance_bf16;
 }

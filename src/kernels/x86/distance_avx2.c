@@ -1,4 +1,4 @@
-#include "kernels/difference.h"
+#include "kernels/distance.h"
 
 #include "kernels/bf16.h"
 #include "kernels/x86/lanes_avx2.h"
@@ -65,39 +65,7 @@ static double distance_bf16(const void *a, const void *b, size_t n) {
     return distance_total(total);
 }
 
-// Sixteen bytes are five pixels and one channel: three vectors are sixteen whole pixels. Each channel's
-// bytes of a vector are summed by themselves, the others masked out.
-static void difference_rgb(uint32_t sums[3], const uint8_t *a, size_t a_stride, const uint8_t *b,
-                           size_t b_stride, size_t pixels, size_t rows) {
-    __m128i masks[3], totals[3];
-    for (int first = 0; first < 3; first++) {
-        int8_t bytes[16];
-        for (int i = 0; i < 16; i++) bytes[i] = i % 3 == first ? -1 : 0;
-        masks[first] = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-        totals[first] = _mm_setzero_si128();
-    }
-    const size_t whole = 3 * pixels / 48 * 48;
-    sums[0] = sums[1] = sums[2] = 0;
-    for (size_t row = 0; row < rows; row++, a += a_stride, b += b_stride) {
-        for (size_t i = 0; i < whole; i += 16) {
-            const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + i));
-            const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + i));
-            for (size_t c = 0; c < 3; c++) { // byte 0 of this vector is of channel i mod 3
-                const __m128i mask = masks[(c + 3 - i % 3) % 3];
-                const __m128i sad = _mm_sad_epu8(_mm_and_si128(x, mask), _mm_and_si128(y, mask));
-                totals[c] = _mm_add_epi64(totals[c], sad);
-            }
-        }
-        for (size_t i = whole; i < 3 * pixels; i++)
-            sums[i % 3] += (uint32_t)(a[i] > b[i] ? a[i] - b[i] : b[i] - a[i]);
-    }
-    for (size_t c = 0; c < 3; c++) {
-        sums[c] += (uint32_t)(_mm_extract_epi64(totals[c], 0) + _mm_extract_epi64(totals[c], 1));
-    }
-}
-
-void difference_init_avx2(struct kernels *table) {
+void distance_init_avx2(struct kernels *table) {
     table->distance[FORMAT_F32] = distance_f32;
     table->distance[FORMAT_BF16] = distance_bf16;
-    table->difference_rgb_u8 = difference_rgb;
 }

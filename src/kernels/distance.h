@@ -1,6 +1,6 @@
 // The order in which a distance's partial sums are added, the same for every variant.
-#ifndef VIDETTE_KERNELS_DIFFERENCE_H
-#define VIDETTE_KERNELS_DIFFERENCE_H
+#ifndef VIDETTE_KERNELS_DISTANCE_H
+#define VIDETTE_KERNELS_DISTANCE_H
 
 #include "kernels/kernels.h"
 

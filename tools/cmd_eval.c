@@ -1,0 +1,498 @@
+// vidette eval: accuracy beside cost over a labelled list, for every setting of a sweep, each with its
+// controls: as many tokens drawn at random, and whole steps left out at about the same cost.
+//
+// Every clip is read once and runs through all settings. With -o FILE.csv the table goes there, its picture to
+// FILE.svg, and what each clip gave to FILE.clips.csv, which an interrupted run with --resume goes on from.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "eval_list.h"
+#include "eval_table.h"
+#include "interrupt.h"
+#include "pipeline.h"
+
+enum { MOST_ROWS = 512, MOST_STEPS = 1024 };
+
+struct eval {
+    const struct settings *settings;
+    vdt_context *context;
+    vdt_model *model;
+    vdt_reader *reader;
+    vdt_session *dense;
+    vdt_session **sessions; // (table.n) of each row; rows with the same ToMe share one
+    const vdt_session_shape_info *shape;
+    struct eval_list list;
+    struct eval_table table;
+    struct output clips; // FILE.clips.csv
+    struct progress progress;
+    uint64_t step_macs[MOST_STEPS + 1]; // of i steps in time, all their tokens, nothing merged
+    size_t steps, step_tokens, prefix;  // T / s; tokens of a step, before the first step
+    float *logits, *dense_logits;
+    size_t inputs_done;
+    bool failed;
+};
+
+static int complain(const vdt_error *error) {
+    fprintf(stderr, "vidette: %s\n", error->message);
+    return -1;
+}
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+static struct eval_row *add_row(struct eval *e, enum eval_kind kind, const char *rlt,
+                                const char *tome) {
+    struct eval_row *row = &e->table.rows[e->table.n];
+    *row =
+        (struct eval_row){.kind = kind, .reduction = e->settings->reduction, .method = e->table.n};
+    snprintf(row->rlt, sizeof row->rlt, "%s", rlt);
+    snprintf(row->tome, sizeof row->tome, "%s", tome);
+    if (!reduction_rlt(&row->reduction, rlt) || !reduction_tome(&row->reduction, tome)) {
+        fprintf(stderr,
+                "vidette: --sweep: expected rlt=VALUES and tome=VALUES, found rlt %s, tome %s\n",
+                rlt, tome);
+        return NULL;
+    }
+    e->table.n++;
+    return row;
+}
+
+// A method and its controls: random and frames for clips that RLT cuts, frames for clips that are merged.
+static int add_method(struct eval *e, const char *rlt, const char *tome) {
+    if (e->table.n + 3 > MOST_ROWS) {
+        fprintf(stderr, "vidette: --sweep: expected at most %d settings\n", MOST_ROWS / 3);
+        return -1;
+    }
+    const size_t method = e->table.n;
+    const struct eval_row *row = add_row(e, EVAL_METHOD, rlt, tome);
+    if (!row) return -1;
+    const vdt_tome_options *merging = &row->reduction.tome;
+    const bool merges = merging->mode != VDT_TOME_OFF && strcmp(tome, "0") != 0;
+    if (!merges && row->reduction.rlt.mode == VDT_RLT_OFF) { // that is the dense row
+        e->table.n--;
+        return 0;
+    }
+    const bool drops = row->reduction.rlt.mode != VDT_RLT_OFF;
+    for (int kind = EVAL_RANDOM; kind <= EVAL_FRAMES && e->shape->frames > 1; kind++) {
+        if (kind == EVAL_RANDOM && !drops) continue;
+        struct eval_row *control = add_row(e, (enum eval_kind)kind, rlt, tome);
+        if (!control) return -1;
+        control->method = method;
+        control->reduction.rlt.lengths = 0;
+        control->reduction.rlt.keep = e->shape->tokens;
+        control->reduction.rlt.mode = kind == EVAL_RANDOM ? VDT_RLT_RANDOM : VDT_RLT_EVEN;
+        if (kind == EVAL_FRAMES) control->reduction.tome.mode = VDT_TOME_OFF;
+    }
+    return 0;
+}
+
+// Values of a sweep, cut at commas into `texts`, which point into `copy`.
+static size_t split(char *copy, const char *values, const char *texts[MOST_ROWS]) {
+    size_t n = 0;
+    snprintf(copy, 4096, "%s", values);
+    for (char *at = copy; at && n < MOST_ROWS; n++) {
+        texts[n] = at;
+        at = strchr(at, ',');
+        if (at) *at++ = '\0';
+    }
+    return n;
+}
+
+static int make_rows(struct eval *e) {
+    static char copies[2][4096];
+    static const char *texts[2][MOST_ROWS];
+    static const char *const names[2] = {"rlt=", "tome="};
+    const char *const *typed = e->settings->reduction.texts;
+    const char *values[2] = {typed[0] ? typed[0] : "off", typed[3] ? typed[3] : "off"};
+    size_t n[2];
+    for (size_t i = 0; i < e->settings->n_sweeps; i++) {
+        const size_t axis = strncmp(e->settings->sweeps[i], names[1], 5) == 0;
+        values[axis] = e->settings->sweeps[i] + strlen(names[axis]);
+    }
+    for (size_t i = 0; i < 2; i++) n[i] = split(copies[i], values[i], texts[i]);
+    e->table.rows = calloc(MOST_ROWS + 1, sizeof *e->table.rows);
+    if (!e->table.rows || !add_row(e, EVAL_DENSE, "off", "off")) return -1;
+    for (size_t i = 0; i < n[0] * n[1]; i++) {
+        if (add_method(e, texts[0][i / n[1]], texts[1][i % n[1]])) return -1;
+    }
+    return 0;
+}
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+static bool same_tome(const struct reduction *a, const struct reduction *b) {
+    return a->tome.mode == b->tome.mode && a->tome.r == b->tome.r &&
+           a->tome.inflection == b->tome.inflection && a->tome.percent == b->tome.percent &&
+           a->tome.n_list == b->tome.n_list && memcmp(a->list, b->list, sizeof a->list) == 0;
+}
+
+// RLT's options of a row: where it is off, everything is kept, so that sessions can be shared.
+static vdt_rlt_options rlt_of(const struct eval *e, const struct eval_row *row) {
+    vdt_rlt_options rlt = row->reduction.rlt;
+    if (rlt.mode == VDT_RLT_OFF)
+        rlt = (vdt_rlt_options){.mode = VDT_RLT_KEEP, .keep = e->shape->tokens};
+    return rlt;
+}
+
+static int open_session(vdt_session **session, const struct eval *e,
+                        const struct reduction *reduction, const vdt_rlt_options *rlt) {
+    vdt_session_options options;
+    vdt_error error = {0};
+    vdt_session_options_init(&options);
+    options.frames = e->settings->frames;
+    options.height = options.width = e->settings->arch ? 0 : e->settings->size;
+    if (reduction) reduction_apply(reduction, &options);
+    if (rlt) options.rlt = *rlt;
+    return vdt_session_open(session, e->model, &options, &error) ? complain(&error) : 0;
+}
+
+static int open_sessions(struct eval *e) {
+    e->sessions = calloc(e->table.n, sizeof *e->sessions);
+    if (!e->sessions) return -1;
+    e->sessions[0] = e->dense;
+    for (size_t i = 1; i < e->table.n; i++) {
+        const vdt_rlt_options rlt = rlt_of(e, &e->table.rows[i]);
+        vdt_error error = {0};
+        for (size_t j = 1; j < i && !e->sessions[i]; j++) {
+            if (same_tome(&e->table.rows[i].reduction, &e->table.rows[j].reduction))
+                e->sessions[i] = e->sessions[j];
+        }
+        if (!e->sessions[i] && open_session(&e->sessions[i], e, &e->table.rows[i].reduction, &rlt))
+            return -1;
+        if (vdt_session_set_rlt(e->sessions[i], &rlt, &error)) return complain(&error); // or wrong
+    }
+    return 0;
+}
+
+// From the end, so that the first row of those that share a session closes it.
+static void close_sessions(struct eval *e) {
+    for (size_t i = e->table.n; e->sessions && i-- > 1;) {
+        bool first = true;
+        for (size_t j = 1; j < i; j++) first = first && e->sessions[j] != e->sessions[i];
+        if (first) vdt_session_close(&e->sessions[i]);
+    }
+    free(e->sessions);
+    vdt_session_close(&e->dense);
+}
+
+// What i steps in time cost: sessions that are opened to be asked.
+static int price_steps(struct eval *e) {
+    const vdt_model_info *info = vdt_model_info_get(e->model);
+    e->steps = e->shape->frames / info->tubelet;
+    e->prefix = info->prefix_tokens;
+    e->step_tokens = (e->shape->tokens - e->prefix) / e->steps;
+    for (size_t i = 1; i <= e->steps && i <= MOST_STEPS && e->steps > 1; i++) {
+        vdt_session *session = NULL;
+        const vdt_rlt_options rlt = {.mode = VDT_RLT_EVEN,
+                                     .keep = (uint32_t)(e->prefix + i * e->step_tokens)};
+        if (open_session(&session, e, NULL, &rlt)) return -1;
+        e->step_macs[i] = vdt_session_shape(session)->macs;
+        vdt_session_close(&session);
+    }
+    return 0;
+}
+
+/* ---- clips --------------------------------------------------------------------------------- */
+
+static double cosine(const float *a, const float *b, size_t n) {
+    double ab = 0.0, aa = 0.0, bb = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return aa > 0.0 && bb > 0.0 ? ab / sqrt(aa * bb) : aa == bb;
+}
+
+// A control's budget follows what its method did with the same clip.
+static uint32_t budget(const struct eval *e, const struct eval_row *row,
+                       const struct eval_clip *method) {
+    if (row->kind == EVAL_RANDOM) return (uint32_t)method->kept;
+    size_t best = 1;
+    for (size_t i = 1; i <= e->steps && i <= MOST_STEPS; i++) {
+        const double now = fabs((double)e->step_macs[i] - (double)method->macs);
+        if (now < fabs((double)e->step_macs[best] - (double)method->macs)) best = i;
+    }
+    return (uint32_t)(e->prefix + best * e->step_tokens);
+}
+
+static int run_row(struct eval *e, size_t i, const vdt_clip *clip, size_t label,
+                   struct eval_clip clips[]) {
+    const struct eval_row *row = &e->table.rows[i];
+    vdt_error error = {0};
+    vdt_stats stats;
+    vdt_tokens tokens;
+    float *logits = i == 0 ? e->dense_logits : e->logits;
+    vdt_rlt_options rlt = rlt_of(e, row);
+    if (row->kind > EVAL_METHOD) rlt.keep = budget(e, row, &clips[row->method]);
+    if (i > 0 && vdt_session_set_rlt(e->sessions[i], &rlt, &error)) return complain(&error);
+    if (vdt_session_run(e->sessions[i], clip, 1, &(vdt_output){.logits = logits}, &stats, &error) ||
+        vdt_session_tokens(&tokens, e->sessions[i], 0, &error))
+        return error.status == VDT_ERROR_CANCELLED ? -1 : complain(&error);
+    const size_t n = e->shape->logits;
+    clips[i] =
+        (struct eval_clip){.predicted = vdt_argmax(logits, n),
+                           .label = label,
+                           .dense = vdt_argmax(e->dense_logits, n),
+                           .cosine = cosine(logits, e->dense_logits, n),
+                           .ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms + stats.head_ms,
+                           .kept = tokens.kept,
+                           .total = tokens.total,
+                           .final = tokens.layers[tokens.n_layers - 1],
+                           .macs = tokens.macs,
+                           .macs_dense = tokens.macs_dense};
+    return 0;
+}
+
+// The line of a clip in FILE.clips.csv begins with what a resumed run reads again.
+#define CLIP_FORMAT "%zu,%zu,%zu,%zu,%zu,%.17g,%.17g,%llu,%llu,%llu,%llu,%llu"
+
+static void write_clip(const struct eval *e, size_t input, size_t i, const struct eval_clip *c) {
+    const struct eval_row *row = &e->table.rows[i];
+    fprintf(e->clips.file, CLIP_FORMAT ",%s,%s,%s,%s\n", input, i, c->predicted, c->label, c->dense,
+            c->cosine, c->ms, (unsigned long long)c->kept, (unsigned long long)c->total,
+            (unsigned long long)c->final, (unsigned long long)c->macs,
+            (unsigned long long)c->macs_dense, eval_kind_name(row->kind), row->rlt, row->tome,
+            e->list.paths[input]);
+}
+
+// Rows of an interrupted run back into the table.
+static int read_clips(struct eval *e) {
+    FILE *part = fopen(e->clips.part, "r");
+    char line[8192];
+    while (part && fgets(line, sizeof line, part)) {
+        size_t input, i;
+        struct eval_clip c = {0};
+        unsigned long long kept, total, final, macs, dense;
+        if (sscanf(line, "%zu,%zu,%zu,%zu,%zu,%lf,%lf,%llu,%llu,%llu,%llu,%llu", &input, &i,
+                   &c.predicted, &c.label, &c.dense, &c.cosine, &c.ms, &kept, &total, &final, &macs,
+                   &dense) != 12 ||
+            i >= e->table.n)
+            continue; // the heading
+        c.kept = kept;
+        c.total = total;
+        c.final = final;
+        c.macs = macs;
+        c.macs_dense = dense;
+        eval_add(&e->table.rows[i], &c);
+    }
+    if (part) fclose(part);
+    return part ? 0 : output_complain(&e->clips);
+}
+
+static int run_clip(struct eval *e, const vdt_item *item) {
+    static struct eval_clip clips[MOST_ROWS + 1];
+    const size_t input = e->inputs_done;
+    // The dense model once more, first: whoever runs first pays for cold caches.
+    if (run_row(e, 0, &item->clip, e->list.labels[input], clips)) return -1;
+    for (size_t i = 0; i < e->table.n; i++) {
+        if (run_row(e, i, &item->clip, e->list.labels[input], clips)) return -1;
+    }
+    for (size_t i = 0; i < e->table.n; i++) {
+        eval_add(&e->table.rows[i], &clips[i]);
+        if (e->clips.path) write_clip(e, input, i, &clips[i]);
+    }
+    return 0;
+}
+
+static int run_clips(struct eval *e) {
+    vdt_item item;
+    vdt_error error = {0};
+    vdt_status status;
+    while ((status = vdt_reader_next(e->reader, &item, &error)) == VDT_OK) {
+        int failed = 0;
+        if (item.error.status) {
+            progress_clear(&e->progress);
+            complain(&item.error);
+            e->failed = true;
+        } else {
+            failed = run_clip(e, &item);
+        }
+        vdt_reader_give(e->reader, &item);
+        if (failed || interrupt_signal()) return -1;
+        e->inputs_done++;
+        if (e->clips.path && output_commit(&e->clips, e->inputs_done, e->failed)) return -1;
+        progress_update(&e->progress, (double)e->inputs_done);
+    }
+    if (status == VDT_END) return 0;
+    return status == VDT_ERROR_CANCELLED ? -1 : complain(&error);
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+// "results.csv" and ".svg" give "results.svg".
+static char *beside(const char *path, const char *suffix) {
+    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    const size_t n = dot && (!slash || dot > slash) ? (size_t)(dot - path) : strlen(path);
+    char *name = malloc(n + strlen(suffix) + 1);
+    if (name) sprintf(name, "%.*s%s", (int)n, path, suffix);
+    return name;
+}
+
+static int write_file(const struct eval *e, const char *path,
+                      void (*print)(const struct eval_table *table, FILE *file)) {
+    struct output output;
+    if (output_open(&output, path, false, 0, 0)) return -1;
+    print(&e->table, output.file);
+    return output_close(&output, true);
+}
+
+// The fastest method whose agreement with the dense model is at least what was asked for; else dense.
+static const struct eval_row *choose(const struct eval *e) {
+    const struct eval_row *best = &e->table.rows[0];
+    for (size_t i = 1; i < e->table.n; i++) {
+        const struct eval_row *row = &e->table.rows[i];
+        const bool faithful = (double)row->agree >= e->settings->min_agreement * (double)row->n;
+        if (row->kind == EVAL_METHOD && faithful && row->ms < best->ms) best = row;
+    }
+    return best;
+}
+
+static int write_recommendation(const struct eval *e) {
+    const struct eval_row *row = choose(e);
+    const char *const *typed = e->settings->reduction.texts;
+    char *path = malloc(strlen(e->settings->model) + 16);
+    struct output output = {0};
+    struct json_out json;
+    if (!path) return -1;
+    sprintf(path, "%s/vidette.json", e->settings->model);
+    int status = output_open(&output, path, false, 0, 0);
+    if (!status) {
+        const char *const members[][2] = {
+            {"rlt", row->rlt},
+            {"rlt_reference", typed[1] ? typed[1] : "run_head"},
+            {"rlt_lengths", typed[2] ? typed[2] : "none"},
+            {"tome", row->tome},
+            {"tome_attention", typed[4] ? typed[4] : "auto"},
+            {"precision", vdt_precision_name(vdt_model_info_get(e->model)->precision)}};
+        json_begin(&json, output.file);
+        json_open(&json, '{');
+        for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+            json_key(&json, members[i][0]);
+            json_text(&json, members[i][1]);
+        }
+        json_key(&json, "agreement");
+        json_number(&json, row->n ? (double)row->agree / (double)row->n : 0.0, 6);
+        json_key(&json, "clips");
+        json_integer(&json, row->n);
+        json_close(&json, '}');
+        json_end_line(&json);
+        status = output_close(&output, true);
+    }
+    if (!status && !e->settings->quiet)
+        fprintf(stderr, "vidette: %s: rlt %s, tome %s\n", path, row->rlt, row->tome);
+    free(path);
+    return status;
+}
+
+static int report(struct eval *e) {
+    const char *path = e->settings->output;
+    progress_clear(&e->progress);
+    if (e->settings->json)
+        eval_print_json(&e->table, stdout);
+    else
+        eval_print_text(&e->table, stdout);
+    int status = 0;
+    if (path) {
+        char *picture = beside(path, ".svg");
+        status = picture ? write_file(e, path, eval_print_csv) : -1;
+        if (!status) status = write_file(e, picture, eval_plot);
+        free(picture);
+    }
+    if (!status && e->settings->write_recommendation) status = write_recommendation(e);
+    return status;
+}
+
+/* ---- the command --------------------------------------------------------------------------- */
+
+static int on_progress(void *user, const char *what, size_t done, size_t total) {
+    (void)user;
+    (void)what;
+    (void)done;
+    (void)total;
+    return interrupt_signal() != 0;
+}
+
+static int open_reader(struct eval *e) {
+    vdt_reader_options options;
+    vdt_error error = {0};
+    vdt_reader_options_init(&options);
+    options.sampling = e->settings->sampling;
+    options.rate = e->settings->rate;
+    if (vdt_reader_open(&e->reader, e->dense, e->list.paths + e->inputs_done,
+                        e->list.n - e->inputs_done, &options, &error))
+        return complain(&error);
+    interrupt_watch(e->reader);
+    return 0;
+}
+
+static int open_clips(struct eval *e, char *path) {
+    const uint64_t identity = command_identity(e->settings, "eval");
+    if (output_open(&e->clips, path, e->settings->resume, identity, e->list.n)) return -1;
+    e->inputs_done = e->clips.inputs_done;
+    e->failed = e->clips.failed;
+    if (e->inputs_done > 0) return read_clips(e);
+    fprintf(e->clips.file,
+            "input,row,predicted,label,dense,cosine,ms,kept,total,final,macs,macs_dense,"
+            "kind,rlt,tome,path\n");
+    return 0;
+}
+
+static int evaluate(struct eval *e, char *clips_path) {
+    const struct settings *s = e->settings;
+    e->table.model = s->arch ? s->arch : s->model;
+    if (open_model(&e->context, &e->model, s, on_progress, NULL) ||
+        eval_list_read(&e->list, s->inputs[0], s->root, s->part, e->model) ||
+        open_session(&e->dense, e, NULL, NULL))
+        return -1;
+    e->shape = vdt_session_shape(e->dense);
+    e->logits = calloc(e->shape->logits + 1, sizeof *e->logits);
+    e->dense_logits = calloc(e->shape->logits + 1, sizeof *e->logits);
+    if (!e->logits || !e->dense_logits || e->shape->logits == 0) {
+        fprintf(stderr, "vidette: eval: expected a model with a classifier\n");
+        return -1;
+    }
+    if (make_rows(e) || open_sessions(e) || price_steps(e)) return -1;
+    if (clips_path && open_clips(e, clips_path)) return -1;
+    progress_start(&e->progress, !s->no_progress && !s->quiet, e->list.n, e->inputs_done);
+    if (e->inputs_done < e->list.n && (open_reader(e) || run_clips(e))) return -1;
+    return report(e);
+}
+
+static int check_usage(const struct settings *s) {
+    const bool several = s->sampling == VDT_SAMPLE_MULTI || s->sampling == VDT_SAMPLE_SLIDE;
+    if (s->n_inputs != 1) {
+        fprintf(stderr, "vidette: eval: expected one LIST.csv, found %zu\n", s->n_inputs);
+    } else if (several) {
+        fprintf(stderr, "vidette: --sampling: expected one clip an input, found several\n");
+    } else if (s->write_recommendation && !s->model) {
+        fprintf(stderr, "vidette: --write-recommendation: expected -m MODEL to write it to\n");
+    } else {
+        return EXIT_DONE;
+    }
+    return EXIT_USAGE;
+}
+
+int eval_run(const struct settings *settings) {
+    static struct eval e;
+    if (check_usage(settings) != EXIT_DONE) return EXIT_USAGE;
+    if (interrupt_install()) return EXIT_FAILED;
+    e = (struct eval){.settings = settings};
+    char *clips_path = settings->output ? beside(settings->output, ".clips.csv") : NULL;
+    int status = evaluate(&e, clips_path);
+    progress_clear(&e.progress);
+    if (e.clips.file && output_close(&e.clips, status == 0)) status = -1;
+    interrupt_watch(NULL);
+    vdt_reader_close(&e.reader);
+    close_sessions(&e);
+    vdt_model_close(&e.model);
+    vdt_context_close(&e.context);
+    eval_list_free(&e.list);
+    free(e.table.rows);
+    free(e.logits);
+    free(e.dense_logits);
+    free(clips_path);
+    if (interrupt_signal()) return 128 + interrupt_signal();
+    return status || e.failed ? EXIT_FAILED : EXIT_DONE;
+}

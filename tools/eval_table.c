@@ -1,0 +1,197 @@
+#include "eval_table.h"
+
+#include <math.h>
+
+void eval_add(struct eval_row *row, const struct eval_clip *clip) {
+    row->n++;
+    row->correct += clip->predicted == clip->label;
+    row->agree += clip->predicted == clip->dense;
+    row->cosine += clip->cosine;
+    row->ms += clip->ms;
+    row->kept += clip->kept;
+    row->total += clip->total;
+    row->final += clip->final;
+    row->macs += clip->macs;
+    row->macs_dense += clip->macs_dense;
+}
+
+static double share(double part, double whole) {
+    return whole > 0.0 ? part / whole : 0.0;
+}
+
+void eval_interval(const struct eval_row *row, double *low, double *high) {
+    const double n = (double)row->n, p = share((double)row->correct, n), z = 1.959964;
+    const double centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    const double half = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)) / (1.0 + z * z / n);
+    *low = row->n ? centre - half : 0.0;
+    *high = row->n ? centre + half : 1.0;
+}
+
+const char *eval_kind_name(enum eval_kind kind) {
+    static const char *const names[] = {"dense", "method", "random", "frames"};
+    return names[kind];
+}
+
+// The numbers of a row, in the order of their names.
+enum { NUMBERS = 12 };
+static const char *const number_names[NUMBERS] = {"clips",      "accuracy",  "low",  "high",
+                                                  "agreement",  "cosine",    "kept", "final",
+                                                  "macs_dense", "macs_done", "ms",   "speedup"};
+
+static void numbers_of(double numbers[NUMBERS], const struct eval_table *table,
+                       const struct eval_row *row) {
+    const double n = (double)row->n;
+    numbers[0] = n;
+    numbers[1] = share((double)row->correct, n);
+    eval_interval(row, &numbers[2], &numbers[3]);
+    numbers[4] = share((double)row->agree, n);
+    numbers[5] = share(row->cosine, n);
+    numbers[6] = share((double)row->kept, (double)row->total);
+    numbers[7] = share((double)row->final, (double)row->total);
+    numbers[8] = share((double)row->macs_dense, n);
+    numbers[9] = share((double)row->macs, n);
+    numbers[10] = share(row->ms, n);
+    numbers[11] = share(share(table->rows[0].ms, (double)table->rows[0].n), numbers[10]);
+}
+
+void eval_print_text(const struct eval_table *table, FILE *file) {
+    fprintf(file, "%-7s %-10s %-8s %6s  %-20s %6s %7s %6s %8s %8s %7s\n", "", "rlt", "tome",
+            "clips", "accuracy (95 %)", "agree", "cosine", "tokens", "GMAC", "ms", "speedup");
+    for (size_t i = 0; i < table->n; i++) {
+        double x[NUMBERS];
+        numbers_of(x, table, &table->rows[i]);
+        fprintf(file,
+                "%-7s %-10s %-8s %6.0f  %.3f (%.3f-%.3f)  %6.3f %7.4f %5.1f%% %8.3f %8.2f %6.2fx\n",
+                eval_kind_name(table->rows[i].kind), table->rows[i].rlt, table->rows[i].tome, x[0],
+                x[1], x[2], x[3], x[4], x[5], 100.0 * x[6], x[9] * 1e-9, x[10], x[11]);
+    }
+}
+
+void eval_print_json(const struct eval_table *table, FILE *file) {
+    for (size_t i = 0; i < table->n; i++) {
+        struct json_out json;
+        double x[NUMBERS];
+        numbers_of(x, table, &table->rows[i]);
+        json_begin(&json, file);
+        json_open(&json, '{');
+        json_key(&json, "kind");
+        json_text(&json, eval_kind_name(table->rows[i].kind));
+        json_key(&json, "rlt");
+        json_text(&json, table->rows[i].rlt);
+        json_key(&json, "tome");
+        json_text(&json, table->rows[i].tome);
+        for (size_t j = 0; j < NUMBERS; j++) {
+            json_key(&json, number_names[j]);
+            json_number(&json, x[j], 12);
+        }
+        json_close(&json, '}');
+        json_end_line(&json);
+    }
+}
+
+void eval_print_csv(const struct eval_table *table, FILE *file) {
+    fprintf(file, "kind,rlt,tome");
+    for (size_t j = 0; j < NUMBERS; j++) fprintf(file, ",%s", number_names[j]);
+    fprintf(file, "\n");
+    for (size_t i = 0; i < table->n; i++) {
+        double x[NUMBERS];
+        numbers_of(x, table, &table->rows[i]);
+        fprintf(file, "%s,%s,%s", eval_kind_name(table->rows[i].kind), table->rows[i].rlt,
+                table->rows[i].tome);
+        for (size_t j = 0; j < NUMBERS; j++) fprintf(file, ",%.12g", x[j]);
+        fprintf(file, "\n");
+    }
+}
+
+/* ---- picture ------------------------------------------------------------------------------- */
+
+// Two frames side by side; x is the share of operations done, 0..1, y from `floor` to 1.
+enum { WIDTH = 920, HEIGHT = 380, LEFT = 60, TOP = 50, SIDE = 360, TALL = 260, GAP = 470 };
+
+static const char *const colours[] = {"#111111", "#0a7d4b", "#c0392b", "#2c6fbb"};
+
+static double x_of(double panel, double x) {
+    return LEFT + panel * GAP + x * SIDE;
+}
+
+static double y_of(double y, double floor) {
+    return TOP + (1.0 - (y - floor) / (1.0 - floor)) * TALL;
+}
+
+static void plot_frame(FILE *file, double panel, const char *title, double floor) {
+    fprintf(file, "<text x=\"%.0f\" y=\"%d\" font-weight=\"bold\">%s</text>\n", x_of(panel, 0.0),
+            TOP - 12, title);
+    for (int i = 0; i <= 4; i++) {
+        const double y = floor + (1.0 - floor) * i / 4.0, x = i / 4.0;
+        fprintf(file,
+                "<path d=\"M%.0f %.1fh%d\" stroke=\"#ddd\"/><text x=\"%.0f\" y=\"%.1f\" "
+                "text-anchor=\"end\">%.0f %%</text>\n",
+                x_of(panel, 0.0), y_of(y, floor), SIDE, x_of(panel, 0.0) - 6, y_of(y, floor) + 4,
+                100.0 * y);
+        fprintf(file,
+                "<path d=\"M%.1f %dv%d\" stroke=\"#eee\"/><text x=\"%.1f\" y=\"%d\" "
+                "text-anchor=\"middle\">%.0f %%</text>\n",
+                x_of(panel, x), TOP, TALL, x_of(panel, x), TOP + TALL + 18, 100.0 * x);
+    }
+    fprintf(file, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">operations done</text>\n",
+            x_of(panel, 0.5), TOP + TALL + 36);
+}
+
+static void plot_point(FILE *file, const struct eval_row *row, double x, double y,
+                       const char *about) {
+    const char *colour = colours[row->kind];
+    if (row->kind == EVAL_FRAMES)
+        fprintf(file, "<path d=\"M%.1f %.1fl8 8m0-8l-8 8\" stroke=\"%s\" stroke-width=\"2\">",
+                x - 4, y - 4, colour);
+    else
+        fprintf(file,
+                "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" stroke=\"%s\" stroke-width=\"2\" "
+                "fill=\"%s\">",
+                x, y, colour, row->kind == EVAL_RANDOM ? "white" : colour);
+    fprintf(file, "<title>%s: rlt %s, tome %s, %s</title></%s>\n", eval_kind_name(row->kind),
+            row->rlt, row->tome, about, row->kind == EVAL_FRAMES ? "path" : "circle");
+}
+
+static double lowest(const struct eval_table *table, bool accuracy) {
+    double least = 1.0, low, high;
+    for (size_t i = 0; i < table->n; i++) {
+        const struct eval_row *row = &table->rows[i];
+        eval_interval(row, &low, &high);
+        least = fmin(least, accuracy ? low : share((double)row->agree, (double)row->n));
+    }
+    return fmin(floor(least * 20.0) / 20.0, 0.95);
+}
+
+void eval_plot(const struct eval_table *table, FILE *file) {
+    const double floors[2] = {lowest(table, true), lowest(table, false)};
+    static const char *const legend[] = {"dense", "method", "random, as many tokens",
+                                         "fewer frames, same cost"};
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
+            "font-family=\"sans-serif\" font-size=\"12\" fill=\"none\">\n"
+            "<rect width=\"%d\" height=\"%d\" fill=\"white\"/>\n<g fill=\"#333\">\n",
+            WIDTH, HEIGHT, WIDTH, HEIGHT);
+    plot_frame(file, 0.0, "accuracy, with its 95 % interval", floors[0]);
+    plot_frame(file, 1.0, "agreement with the dense model", floors[1]);
+    for (size_t k = 0; k < 4; k++) {
+        const struct eval_row sample = {.kind = (enum eval_kind)k};
+        const double x = LEFT + 10 + 180.0 * (double)k, y = HEIGHT - 16;
+        plot_point(file, &sample, x, y, "legend");
+        fprintf(file, "<text x=\"%.0f\" y=\"%.0f\">%s</text>\n", x + 10, y + 4, legend[k]);
+    }
+    fprintf(file, "</g>\n");
+    for (size_t i = 0; i < table->n; i++) {
+        const struct eval_row *row = &table->rows[i];
+        double n[NUMBERS], x;
+        char about[64];
+        numbers_of(n, table, row);
+        x = share(n[9], n[8]);
+        fprintf(file, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" opacity=\"0.35\"/>\n",
+                x_of(0.0, x), y_of(n[2], floors[0]), y_of(n[3], floors[0]), colours[row->kind]);
+        snprintf(about, sizeof about, "%.1f %% of %.0f", 100.0 * n[1], n[0]);
+        plot_point(file, row, x_of(0.0, x), y_of(n[1], floors[0]), about);
+        snprintf(about, sizeof about, "%.1f %% agree", 100.0 * n[4]);
+        plot_point(file, row, x_of(1.0, x), y_of(n[4], floors[1]), about);
+    }
+    fprintf(file, "</svg>\n");
+}

@@ -1,0 +1,57 @@
+// What an evaluation finds, a row a setting: quality beside cost. Printed for people, as JSON lines, as CSV and
+// as a picture.
+#ifndef VIDETTE_TOOLS_EVAL_TABLE_H
+#define VIDETTE_TOOLS_EVAL_TABLE_H
+
+#include <stdio.h>
+
+#include "reduction.h"
+
+enum eval_kind {
+    EVAL_DENSE,
+    EVAL_METHOD,
+    EVAL_RANDOM, // RLT's control: as many tokens, drawn at random
+    EVAL_FRAMES, // as if frames were left out: whole steps in time at about the same cost
+};
+
+enum { EVAL_NAME = 64 };
+
+struct eval_row {
+    enum eval_kind kind;
+    char rlt[EVAL_NAME], tome[EVAL_NAME]; // as typed; a control has its method's
+    struct reduction reduction;
+    size_t method; // of a control: the row it belongs to
+    // sums over clips
+    size_t n, correct, agree;
+    double cosine, ms;
+    uint64_t kept, total, final, macs, macs_dense;
+};
+
+struct eval_table {
+    const char *model;
+    struct eval_row *rows; // (n), the dense one first
+    size_t n;
+};
+
+// One clip's results in a row.
+struct eval_clip {
+    size_t predicted, label, dense; // class ids; dense: what the dense model predicts
+    double cosine;                  // of the logits and the dense model's
+    double ms;                      // from bytes to logits
+    uint64_t kept, total, final, macs, macs_dense;
+};
+
+void eval_add(struct eval_row *row, const struct eval_clip *clip);
+
+// Accuracy's 95 % interval (Wilson 1927).
+void eval_interval(const struct eval_row *row, double *low, double *high);
+
+const char *eval_kind_name(enum eval_kind kind);
+void eval_print_text(const struct eval_table *table, FILE *file);
+void eval_print_json(const struct eval_table *table, FILE *file);
+void eval_print_csv(const struct eval_table *table, FILE *file);
+
+// SVG: accuracy with its interval, and agreement with the dense model, over the share of operations done.
+void eval_plot(const struct eval_table *table, FILE *file);
+
+#endif
