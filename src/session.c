@@ -276,6 +276,13 @@ vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, si
                            "tokens: the last run had %zu clips, found clip %zu", session->clips_run,
                            clip);
     }
+    if (session->streaming) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "tokens: what a stream did is said by vdt_session_stream");
+    }
+    // A factorised clip's tokens are those of its first snippet; its operations are all of them.
+    const size_t snippets = session->factorised.encoder ? session->factorised.snippets : 1;
+    clip *= snippets;
     const size_t blocks = encoder->weights->n_blocks, first = clip * encoder->tokens;
     *tokens = (vdt_tokens){.total = (uint32_t)encoder->tokens,
                            .kept = sequence->kept[clip],
@@ -284,7 +291,11 @@ vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, si
                            .indices = sequence->indices + first,
                            .lengths = sequence->lengths + first,
                            .source = sequence->source + first,
-                           .macs = encoder->clip_macs[clip],
-                           .macs_dense = encoder->dense_macs[clip]};
+                           .macs = encoder->clip_macs[clip] * snippets,
+                           .macs_dense = encoder->dense_macs[clip] * snippets};
+    if (session->factorised.encoder) {
+        tokens->macs += factorised_macs(&session->factorised);
+        tokens->macs_dense += factorised_macs(&session->factorised);
+    }
     return VDT_OK;
 }

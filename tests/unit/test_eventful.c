@@ -555,15 +555,17 @@ static const struct regime regimes[] = {
     {"dominating keys come and go", 1.5f, 0.9f, true, false, 0.0f},
 };
 
+static size_t exact_steps = 1000; // an argument of the program
+
 static void exact_stays_exact(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof regimes / sizeof *regimes; i++) {
         static const size_t rs[] = {1, 9, 30};
         for (size_t j = 0; j < 3; j++) {
             double beyond, rough_beyond = 0.0, rough = 0.0;
-            const double worst = run_regime(&regimes[i], FORMAT_F32, 1000, rs[j], &beyond);
+            const double worst = run_regime(&regimes[i], FORMAT_F32, exact_steps, rs[j], &beyond);
             if (cpu_detect() >= VDT_CPU_AVX512_BF16)
-                rough = run_regime(&regimes[i], FORMAT_BF16, 1000, rs[j], &rough_beyond);
+                rough = run_regime(&regimes[i], FORMAT_BF16, exact_steps, rs[j], &rough_beyond);
             printf("%-30s r %2zu  f32 %.1e, %4.1f %% beyond M;  bf16 %.1e, %4.1f %%\n",
                    regimes[i].name, rs[j], worst, 100.0 * beyond, rough, 100.0 * rough_beyond);
             assert_true(worst <= 1e-5);
@@ -638,7 +640,8 @@ static void budgets_have_ends(void **state) {
     assert_int_equal(budget_choose(&budget), 100);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1) exact_steps = strtoull(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies_pick_what_they_say), cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(gates_own_their_reference),   cmocka_unit_test(small_changes_add_up),

@@ -246,6 +246,14 @@ static void snapshots_of_others_are_refused(void **state) {
     assert_int_equal(vdt_session_save(dense, bytes, &error), VDT_ERROR_ARGUMENT);
     assert_int_equal(vdt_session_snapshot_bytes(dense), 0);
     assert_null(vdt_session_stream(dense));
+    vdt_tokens tokens;
+    float *features = make_floats(features_of(session));
+    uint8_t *pixels = make_bytes(bench.bytes);
+    memset(pixels, 0, bench.bytes);
+    run(session, pixels, features);
+    assert_int_equal(vdt_session_tokens(&tokens, session, 0, &error), VDT_ERROR_ARGUMENT);
+    free(features);
+    free(pixels);
     free(bytes);
     vdt_session_close(&session);
     vdt_session_close(&other);
