@@ -21,7 +21,7 @@ add_executable(edit_safetensors support/edit_safetensors.c support/scratch.c)
 target_link_libraries(edit_safetensors PRIVATE vidette_flags PkgConfig::JANSSON)
 add_executable(json_check support/json_check.c)
 target_link_libraries(json_check PRIVATE vidette_flags PkgConfig::JANSSON)
-foreach(name bad_input contract demo reduction)
+foreach(name bad_input contract demo reduction stream)
     add_test(NAME cli_${name} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}.sh
         $<TARGET_FILE:vidette> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:make_media>)
     set_tests_properties(cli_${name} PROPERTIES TIMEOUT 1200)
