@@ -21,8 +21,14 @@ RESULTS = ROOT / "bench/results/dense.csv"
 FIELDS = ["date", "commit", "cpu", "threads", "arch", "precision", "batch", "engine", "ms_min", "gflops", "peak_gflops",
           "efficiency", "vs_best_peer"]
 KEY = ["cpu", "threads", "arch", "precision", "batch", "engine"]
-CASES = [("videomae-base", 1), ("vit-base", 1), ("videomae-large", 4)]
-PEER_ARCHS = ("videomae-base", "vit-base")
+# Name (also peers.py's), Vidette's arguments, batch, precisions, whether rivals run it.
+CASES = [
+    ("vit-base", ["--arch", "vit-base"], 1, ("f32", "bf16", "int8"), True),
+    ("videomae-base", ["--arch", "videomae-base"], 1, ("f32", "bf16", "int8"), True),
+    ("vitdet-base-672", ["--arch", "vitdet-base", "--size", "672"], 1, ("f32", "bf16"), True),
+    ("vitdet-base-1024", ["--arch", "vitdet-base", "--size", "1024"], 1, ("f32", "bf16"), True),
+    ("videomae-large", ["--arch", "videomae-large"], 4, ("f32", "bf16", "int8"), False),
+]
 PRECISIONS = ("f32", "bf16", "int8")
 
 
@@ -42,15 +48,15 @@ def lines_of(command):
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def run_vidette(args, arch, precision, batch):
-    line = lines_of([args.vidette, "bench", "--arch", arch, "--precision", precision, "--batch", str(batch), "--threads",
+def run_vidette(args, geometry, precision, batch):
+    line = lines_of([args.vidette, "bench", *geometry, "--precision", precision, "--batch", str(batch), "--threads",
                      str(args.threads), "--json"])[0]
     return {"engine": "vidette", "ms_min": line["ms"]["min"] / batch, "gflops": line["gflops"],
             "peak_gflops": line["peak_gflops"], "efficiency": line["efficiency"]}
 
 
 def run_peers(args, arch, precision):
-    engines = "openvino" if precision == "bf16" else "openvino,onnxruntime"
+    engines = "openvino" if precision == "bf16" or arch.startswith("vitdet") else "openvino,onnxruntime"
     return lines_of([args.python, args.peers, arch, "--engines", engines, "--precisions", precision, "--threads",
                      str(args.threads), "--seconds", "3"])
 
@@ -61,14 +67,14 @@ def keep_best(best, row):
         best[row["engine"]] = row
 
 
-def measure(args, arch, precision, batch):
+def measure(args, arch, geometry, precision, batch, rivals_run):
     """The best of each engine; efficiency against the best peak of all rounds, not that of the lucky run."""
     best, peak = {}, 0.0
     for _ in range(args.rounds):
-        if args.peers and arch in PEER_ARCHS:
+        if args.peers and rivals_run:
             for line in run_peers(args, arch, precision):
                 keep_best(best, {"engine": line["engine"], "ms_min": line["ms_min"], "gflops": line["gflops"]})
-        own = run_vidette(args, arch, precision, batch)
+        own = run_vidette(args, geometry, precision, batch)
         peak = max(peak, own["peak_gflops"])
         keep_best(best, own)
     own = best["vidette"]
@@ -143,10 +149,12 @@ def main():
     if not args.plot:
         commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
         common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name(), "threads": args.threads}
-        for arch, batch in CASES:
-            for precision in args.precisions if not args.arch or arch in args.arch else ():
+        for arch, geometry, batch, precisions, rivals_run in CASES:
+            for precision in precisions if not args.arch or arch in args.arch else ():
+                if precision not in args.precisions:
+                    continue
                 rows = [tidy({**common, "arch": arch, "precision": precision, "batch": batch, **row})
-                        for row in measure(args, arch, precision, batch)]
+                        for row in measure(args, arch, geometry, precision, batch, rivals_run)]
                 save(rows)
                 for row in rows:
                     print(", ".join(f"{field} {row[field]}" for field in FIELDS[4:] if row[field]), flush=True)
