@@ -263,7 +263,7 @@ static int deliver(struct pipeline *p, const vdt_item *item) {
         fprintf(stderr, "vidette: %s: %llu frames are missing or broken, the rest is used\n",
                 result->input, (unsigned long long)result->lost);
     }
-    return p->consumer->result(p->consumer->user, result, &p->output);
+    return p->consumer->result ? p->consumer->result(p->consumer->user, result, &p->output) : 0;
 }
 
 static int report_failure(struct pipeline *p, const vdt_item *item) {
@@ -318,7 +318,7 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
                    packed);
             at++;
             if (p->consumer->view)
-                status = p->consumer->view(p->consumer->user, &p->gathered, item->view, &tokens);
+                status = p->consumer->view(p->consumer->user, &p->gathered, item, &tokens);
             if (!status && item->view + 1 == item->views) status = deliver(p, item);
         }
         if (status) return -1;
