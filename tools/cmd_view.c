@@ -59,15 +59,16 @@ static char *add_tile(struct sheet_words *words, const char *label) {
 }
 
 static void add_share(struct sheet_words *words, const char *label, uint64_t part, uint64_t whole) {
-    snprintf(add_tile(words, label), SHEET_TEXT, "%llu  (%.0f %%)", (unsigned long long)part,
-             100.0 * (double)part / (double)whole);
+    const double percent = 100.0 * (double)part / (double)whole;
+    snprintf(add_tile(words, label), SHEET_TEXT, "%llu  (%.*f %%)", (unsigned long long)part,
+             percent < 9.95, percent);
 }
 
 // Multiply-adds in the unit that suits the dense clip.
 static void add_macs(struct sheet_words *words, uint64_t done, uint64_t dense) {
     const bool giga = dense >= 1000000000u;
     const double unit = giga ? 1e-9 : 1e-6;
-    char *text = add_tile(words, giga ? "multiply-adds, G" : "multiply-adds, M");
+    char *text = add_tile(words, giga ? "GMAC" : "MMAC");
     if (done == dense)
         snprintf(text, SHEET_TEXT, "%.2f", (double)dense * unit);
     else
@@ -91,10 +92,9 @@ static void set_words(struct view *v, const struct result *r) {
     const char *slash = strrchr(r->input, '/');
     struct sheet_words *words = &v->words;
     snprintf(words->title, sizeof words->title, "%s", slash && slash[1] ? slash + 1 : r->input);
-    snprintf(words->subtitle, sizeof words->subtitle,
-             "%.2f-%.2f s, %u frames of %u x %u; %s%s, %s", r->times[0], r->times[r->n_frames - 1],
-             v->shape->frames, v->shape->width, v->shape->height, info->name,
-             v->settings->arch ? " with random weights" : "", vdt_precision_name(info->precision));
+    snprintf(words->subtitle, sizeof words->subtitle, "%s%s, %s; %u frames of %u x %u", info->name,
+             v->settings->arch ? " with random weights" : "", vdt_precision_name(info->precision),
+             v->shape->frames, v->shape->width, v->shape->height);
     words->n_tiles = 0;
     snprintf(add_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
     snprintf(add_tile(words, "tokens"), SHEET_TEXT, "%llu", (unsigned long long)counts->total);
@@ -202,8 +202,7 @@ int view_run(const struct settings *settings) {
     v.moving =
         path && (has_suffix(path, ".mp4") || has_suffix(path, ".avi") || has_suffix(path, ".mkv"));
     if (!v.moving && !(path && has_suffix(path, ".png"))) {
-        fprintf(stderr,
-                "vidette: view: expected -o FILE.png, .mp4, .mkv or .avi, found %s\n",
+        fprintf(stderr, "vidette: view: expected -o FILE.png, .mp4, .mkv or .avi, found %s\n",
                 path ? path : "none");
         return EXIT_USAGE;
     }

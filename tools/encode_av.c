@@ -52,8 +52,8 @@ int png_write(struct output *output, const struct picture *picture) {
         code = encode_png(codec, frame, packet);
     }
     int status = code < 0 ? complain(output, code) : 0;
-    if (!status && fwrite(packet->data, 1, (size_t)packet->size, output->file) !=
-                       (size_t)packet->size)
+    if (!status &&
+        fwrite(packet->data, 1, (size_t)packet->size, output->file) != (size_t)packet->size)
         status = output_complain(output);
     av_packet_free(&packet);
     av_frame_free(&frame);

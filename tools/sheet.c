@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MARGIN = 24, WIDTH = 1000, LEAST_WIDTH = 560, LARGEST_PANEL = 512, HEADER = 136 };
+enum { MARGIN = 24, WIDTH = 1000, LEAST_WIDTH = 660, LARGEST_PANEL = 612, HEADER = 136 };
 enum { LINE = 22, CAPTION = 24, BETWEEN = 14 }; // a heading; a caption; after a section
 enum { GROUND = 0xffffff, INK = 0x1b1f24, SOFT = 0x59636e, PALE = 0xd8dee4, ACCENT = 0x3b5bdb };
 
@@ -21,7 +21,7 @@ static void plan_moving(struct sheet *sheet) {
     int side = (WIDTH - 2 * MARGIN - (n - 1) * GAP) / n;
     if (side > LARGEST_PANEL) side = LARGEST_PANEL;
     const int most = (int)(sheet->tokens.columns > sheet->tokens.rows ? sheet->tokens.columns
-                                                                       : sheet->tokens.rows);
+                                                                      : sheet->tokens.rows);
     sheet->cell = side > most ? side / most : 1;
     sheet->panel_x = sheet->cell * (int)sheet->tokens.columns;
     sheet->panel_y = sheet->cell * (int)sheet->tokens.rows;
@@ -86,7 +86,8 @@ static int put_answer(const struct sheet *sheet, struct picture *picture, int y,
     int wide = put_text(picture, right - BAR, y, large, INK, words->answer, BAR - number - 12);
     wide = wide > BAR ? wide : BAR;
     picture_fill(picture, right - BAR, y + 24, BAR, THICK, PALE);
-    picture_fill(picture, right - BAR, y + 24, (int)(BAR * words->probability + 0.5), THICK, ACCENT);
+    picture_fill(picture, right - BAR, y + 24, (int)(BAR * words->probability + 0.5), THICK,
+                 ACCENT);
     return right - wide;
 }
 
@@ -95,8 +96,7 @@ static void put_header(const struct sheet *sheet, struct picture *picture, int y
     enum { APART = 34 };
     const int left = put_answer(sheet, picture, y + MARGIN, words);
     put_text(picture, MARGIN, y + MARGIN, large, INK, words->title, left - MARGIN - APART);
-    put_text(picture, MARGIN, y + MARGIN + 26, small, SOFT, words->subtitle,
-             left - MARGIN - APART);
+    put_text(picture, MARGIN, y + MARGIN + 26, small, SOFT, words->subtitle, left - MARGIN - APART);
     int x = MARGIN;
     for (size_t i = 0; i < words->n_tiles && x < sheet->width - MARGIN; i++) {
         const struct sheet_tile *tile = &words->tiles[i];
@@ -132,7 +132,7 @@ static int legend_kept(struct picture *picture, int x, int y, uint32_t longest) 
     enum { MOST = 16, EACH = 12 };
     char text[32];
     const uint32_t n = longest < MOST ? longest : MOST;
-    x = legend_text(picture, x, y, "kept, for 1") + 6;
+    x = legend_text(picture, x, y, "1") + 6;
     for (uint32_t i = 0; i < n; i++) {
         const colour heat = heat_colour(n > 1 ? 1 + i * (longest - 1) / (n - 1) : 1, longest);
         x = legend_box(picture, x, y, EACH, heat, heat);
@@ -143,9 +143,8 @@ static int legend_kept(struct picture *picture, int x, int y, uint32_t longest) 
 }
 
 static int legend_merged(struct picture *picture, int x, int y, bool dropped) {
-    enum { EDGE = 0x8c959f }; // white, as in the panels, would not show on the page
-    x = legend_box(picture, x, y, 18, 0xa8927c, EDGE);
-    x = legend_text(picture, x + 6, y, "merged, in the mean colour");
+    x = legend_box(picture, x, y, 18, 0xa8927c, PANEL_OUTLINE);
+    x = legend_text(picture, x + 6, y, "merged: mean colour");
     return dropped ? legend_dropped(picture, x, y) : x;
 }
 
@@ -160,26 +159,21 @@ static int legend(const struct sheet *sheet, struct picture *picture, int x, int
 
 static const char *heading(enum panel_kind kind) {
     switch (kind) {
-    case PANEL_KEPT:
-        return "Kept by RLT, and for how long";
-    case PANEL_MERGED:
-        return "Merged by ToMe";
-    default:
-        return "What the model saw";
+    case PANEL_KEPT: return "Kept by RLT, and for how long";
+    case PANEL_MERGED: return "Merged by ToMe";
+    default: return "What the model saw";
     }
 }
 
 static void put_panel(const struct sheet *sheet, struct picture *picture, int x, int y,
                       enum panel_kind kind, uint32_t frame) {
     const struct token_map *map = &sheet->tokens;
-    const uint32_t step = frame / map->tubelet, cells = map->rows * map->columns;
+    const uint32_t step = frame / map->tubelet;
     char caption[64];
     if (kind == PANEL_KEPT)
-        snprintf(caption, sizeof caption, "%u of %u", (unsigned)token_map_kept(map, step),
-                 (unsigned)cells);
+        snprintf(caption, sizeof caption, "%u kept", (unsigned)token_map_kept(map, step));
     else if (kind == PANEL_MERGED)
-        snprintf(caption, sizeof caption, "%u of %u", (unsigned)token_map_merged(map, step),
-                 (unsigned)token_map_kept(map, step));
+        snprintf(caption, sizeof caption, "%u merged", (unsigned)token_map_merged(map, step));
     else
         snprintf(caption, sizeof caption, "%.2f s", sheet->times[frame]);
     panel_draw(picture, x, y, sheet->cell, kind, map, sheet->clip, frame);

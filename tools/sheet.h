@@ -24,7 +24,8 @@ struct sheet_words {
 };
 
 struct sheet {
-    bool moving, kept, merged; // set before it is planned: its form; whether there is something to see
+    bool moving, kept,
+        merged; // set before it is planned: its form; whether there is something to see
     enum panel_kind sections[SHEET_SECTIONS]; // (n_sections)
     size_t n_sections;
     int width, height;       // even

@@ -106,7 +106,7 @@ colour heat_colour(uint32_t length, uint32_t longest) {
 }
 
 colour panel_tinted(colour pixel, colour tint) {
-    return colour_mix(pixel, tint, 128);
+    return colour_mix(pixel, tint, 112);
 }
 
 colour panel_dimmed(colour pixel) {
@@ -123,19 +123,41 @@ struct place {
     size_t patch, index, row; // its side there; the cell; its row
 };
 
-// What pixel (x, y) of the cell shows: the mean of the clip's pixels under it, at least one.
+// Where the middle of a cell's pixel i lies among the middles of the clip's `n` pixels, in 1/256.
+static size_t between(const struct place *at, size_t first, int i, size_t n) {
+    const size_t middle = 256 * first + (2 * (size_t)i + 1) * at->patch * 128 / (size_t)at->size;
+    const size_t last = 256 * (n - 1);
+    return middle < 128 ? 0 : middle - 128 > last ? last : middle - 128;
+}
+
+// A pixel of the cell between four of the clip's, weighed by their distance.
+static colour pixel_between(const vdt_clip *clip, const struct token_map *map,
+                            const struct place *at, int x, int y) {
+    const size_t width = map->columns * map->patch, height = map->rows * map->patch;
+    const size_t across = between(at, at->left, x, width), down = between(at, at->top, y, height);
+    colour corners[4];
+    for (size_t i = 0; i < 4; i++) {
+        const size_t column = across / 256 + (i % 2 && across / 256 + 1 < width);
+        const size_t row = down / 256 + (i / 2 && down / 256 + 1 < height);
+        const uint8_t *pixel = clip_pixel(clip, at->frame, column, row);
+        corners[i] = (colour)pixel[0] << 16 | (colour)pixel[1] << 8 | pixel[2];
+    }
+    const unsigned right = (unsigned)(across % 256), lower = (unsigned)(down % 256);
+    return colour_mix(colour_mix(corners[0], corners[1], right),
+                      colour_mix(corners[2], corners[3], right), lower);
+}
+
+// The mean of the clip's pixels under a pixel of the cell.
 static colour pixel_under(const vdt_clip *clip, const struct place *at, int x, int y) {
     const size_t side = (size_t)at->size, left = (size_t)x * at->patch / side,
                  top = (size_t)y * at->patch / side;
-    size_t right = (size_t)(x + 1) * at->patch / side, bottom = (size_t)(y + 1) * at->patch / side;
-    if (right <= left) right = left + 1;
-    if (bottom <= top) bottom = top + 1;
+    const size_t right = (size_t)(x + 1) * at->patch / side,
+                 bottom = (size_t)(y + 1) * at->patch / side;
     const size_t n = (right - left) * (bottom - top);
     size_t sums[3] = {0};
     for (size_t row = top; row < bottom; row++) {
         for (size_t column = left; column < right; column++) {
-            const uint8_t *pixel =
-                clip_pixel(clip, at->frame, at->left + column, at->top + row);
+            const uint8_t *pixel = clip_pixel(clip, at->frame, at->left + column, at->top + row);
             for (int c = 0; c < 3; c++) sums[c] += pixel[c];
         }
     }
@@ -154,7 +176,9 @@ static void draw_cell(struct picture *picture, const struct place *at, enum pane
     const colour tint = length > 0 ? heat_colour(length, map->steps) : 0;
     for (int y = 0; y < at->size; y++) {
         for (int x = 0; x < at->size; x++) {
-            colour pixel = pixel_under(clip, at, x, y);
+            const bool larger = (size_t)at->size > at->patch;
+            colour pixel =
+                larger ? pixel_between(clip, map, at, x, y) : pixel_under(clip, at, x, y);
             if (kind != PANEL_FRAME && length == 0) pixel = panel_dimmed(pixel);
             if (kind == PANEL_KEPT && length > 0) pixel = panel_tinted(pixel, tint);
             picture_fill(picture, at->x + x, at->y + y, 1, 1, pixel);

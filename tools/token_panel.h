@@ -11,8 +11,8 @@
 #include "picture.h"
 
 enum panel_kind {
-    PANEL_FRAME,  // the pixels that the model saw
-    PANEL_KEPT,   // dropped cells grey and dark; kept ones tinted with their run length
+    PANEL_FRAME, // the pixels that the model saw
+    PANEL_KEPT,  // dropped cells grey and dark; kept ones tinted with their run length
     PANEL_MERGED, // groups of at least two kept cells in their mean colour, outlined; dropped cells dark
 };
 
@@ -52,6 +52,6 @@ colour heat_colour(uint32_t length, uint32_t longest);
 // How dropped and kept cells look, for legends.
 colour panel_dimmed(colour pixel);
 colour panel_tinted(colour pixel, colour tint);
-enum { PANEL_OUTLINE = 0xffffff };
+enum { PANEL_OUTLINE = 0x22c3e6 };
 
 #endif
