@@ -26,7 +26,7 @@ struct view {
 
 static bool has_suffix(const char *text, const char *suffix) {
     const size_t n = strlen(text), m = strlen(suffix);
-    return n > m && strcmp(text + n - m, suffix) == 0;
+    return n >= m && strcmp(text + n - m, suffix) == 0;
 }
 
 static int out_of_memory(void) {

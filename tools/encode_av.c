@@ -10,7 +10,7 @@
 static int complain(const struct output *output, int code) {
     char reason[AV_ERROR_MAX_STRING_SIZE] = {0};
     av_strerror(code, reason, sizeof reason);
-    fprintf(stderr, "vidette: %s: cannot be encoded: %s\n", output->path, reason);
+    fprintf(stderr, "vidette: %s: cannot be written: %s\n", output->path, reason);
     return -1;
 }
 

@@ -299,7 +299,8 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
     for (size_t i = 0; i < n; i++) {
         if (!p->items[i].error.status) p->clips[packed++] = p->items[i].clip;
     }
-    const vdt_output output = {.logits = p->consumer->logits ? p->logits : NULL,
+    const bool logits = p->consumer->logits && p->shape->logits > 0;
+    const vdt_output output = {.logits = logits ? p->logits : NULL,
                                .features = p->shape->features > 0 ? p->features : NULL};
     vdt_stats stats = {0};
     if (packed > 0 && vdt_session_run(p->session, p->clips, packed, &output, &stats, error))

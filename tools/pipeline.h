@@ -22,7 +22,7 @@ struct result {
 
 // Where results go. Each returns 0, or -1 after a message, which ends the run.
 struct consumer {
-    bool logits;   // wanted
+    bool logits;   // wanted, where the model has any
     vdt_pool pool; // features wanted
     int (*begin)(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
                  struct output *output);
