@@ -194,7 +194,6 @@ int movie_close(struct movie *movie, bool finish) {
     if (finish && movie->begun) {
         code = encode(movie, NULL);
         if (code >= 0) code = av_write_trailer(movie->format);
-        if (code >= 0) code = movie->format->pb->error;
     }
     const int status = code < 0 ? complain(movie->output, code) : 0;
     if (movie->format && movie->format->pb) {

@@ -43,6 +43,7 @@ sheet "$model" "$clip" 0 1 0 --rlt random:40:7
 [ "$found" = "88 dropped, 0 merged" ] || fail "expected 88 dropped cells, found $found"
 sheet "$model" "$clip" 0 0 1 --tome 12
 case $found in *" 0 merged") fail "expected merged cells" ;; esac
+sheet "$model" "$clip" 0 0 1 --tome 50
 sheet "$model" "$clip" 0 1 1 --rlt 0.1 --tome 9
 case $found in "0 dropped"* | *" 0 merged") fail "expected dropped and merged cells" ;; esac
 sheet "$vivit" "$short" 1 1 1 --rlt 0.1 --tome 5
