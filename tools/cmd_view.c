@@ -96,13 +96,13 @@ static void set_words(struct view *v, const struct result *r) {
              v->settings->arch ? " with random weights" : "", vdt_precision_name(info->precision),
              v->shape->frames, v->shape->width, v->shape->height);
     words->n_tiles = 0;
-    snprintf(add_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
     snprintf(add_tile(words, "tokens"), SHEET_TEXT, "%llu", (unsigned long long)counts->total);
     if (v->sheet.kept) add_share(words, "kept", counts->kept, counts->total);
     if (v->sheet.merged)
         add_share(words, "after the last block", counts->layers[counts->n_layers - 1],
                   counts->total);
     add_macs(words, counts->macs, counts->macs_dense);
+    snprintf(add_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
     set_answer(v, r);
 }
 
