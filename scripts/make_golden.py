@@ -78,7 +78,7 @@ class Case:
 
 SLOW_PROCESSORS = {
     "VideoMAE": "VideoMAEImageProcessor", "Vivit": "VivitImageProcessor", "ViT": "ViTImageProcessor",
-    "timm": "ViTImageProcessor", "DeiT": "DeiTImageProcessor", "Dinov2": "BitImageProcessor",
+    "VitDet": "ViTImageProcessor", "FactorisedVivit": "VideoMAEImageProcessor", "timm": "ViTImageProcessor", "DeiT": "DeiTImageProcessor", "Dinov2": "BitImageProcessor",
     "Siglip": "SiglipImageProcessor", "CLIP": "CLIPImageProcessor",
 }
 
@@ -224,6 +224,37 @@ CLIP_CASES = {
         old_file("CLIPFeatureExtractor", 33, crop_size=32, do_center_crop=True, resample=3, **OPENAI), raw=True),
 }
 
+def vitdet_widths(d, heads, blocks, image, windowed, window, **more):
+    config = widths(d, heads, 0, blocks, image, pretrain_image_size=24, mlp_ratio=2, window_size=window,
+                    window_block_indices=windowed, use_relative_position_embeddings=True, **more)
+    return config
+
+
+VITDET_CASES = {
+    "vitdet_windows": Case(  # 5 x 5 tokens in windows of 3: padded; positions resized from 3 x 3
+        "VitDetBackbone", vitdet_widths(32, 2, 4, 40, [0, 1, 3], 3), dict(size=square(40), **IMAGENET), labels=0),
+    "vitdet_resized": Case(  # the table of distances goes from 4 x 4 tokens to 6 x 6
+        "VitDetBackbone", vitdet_widths(24, 2, 3, 32, [1], 2), dict(size=square(48), **IMAGENET), labels=0),
+    "vitdet_gathered": Case(  # the table of pairs goes from 6 x 6 tokens to 5 x 5
+        "VitDetBackbone", vitdet_widths(32, 2, 2, 48, [0], 4, rel_pos_resize="gathered_bicubic"),
+        dict(size=square(40), **IMAGENET), labels=0),
+    "vitdet_bare": Case(  # no relative positions, no windows
+        "VitDetBackbone", dict(vitdet_widths(24, 3, 2, 32, [], 0), use_relative_position_embeddings=False),
+        dict(size=square(32), **IMAGENET), labels=0),
+}
+
+FACTORISED_CASES = {  # no class of transformers: the directory's form is Vidette's
+    "vivit_fe": Case(
+        "FactorisedVivit", dict(
+            model_type="vivit_fe", image_size=32, num_frames=6, tubelet_size=[2, 8, 8], num_channels=3, hidden_size=32,
+            num_attention_heads=2, intermediate_size=48, spatial_layers=2, temporal_layers=2, layer_norm_eps=1e-6,
+            hidden_act="gelu"),
+        dict(do_resize=True, size={"shortest_edge": 36}, do_center_crop=True, crop_size=square(32), resample=2,
+             do_rescale=True, rescale_factor=1 / 255, do_normalize=True, image_mean=[0.45] * 3, image_std=[0.225] * 3,
+             image_processor_type="VideoMAEImageProcessor"),
+        frames=6, raw=True),
+}
+
 V5_CASES = {  # as transformers 5 writes them, in its own tensor names
     "v5_vit": Case("ViTForImageClassification", widths(32, 2, 64), EXACT, stream=0.01),
     "v5_vit_pooler": Case("ViTModel", widths(32, 4, 48), EXACT, labels=0),
@@ -248,7 +279,8 @@ V5_CASES = {  # as transformers 5 writes them, in its own tensor names
 for case in V5_CASES.values():
     case.version = 5
 
-CASES = {**VIDEOMAE_CASES, **VIVIT_CASES, **VIT_CASES, **DINOV2_CASES, **SIGLIP_CASES, **CLIP_CASES, **V5_CASES}
+CASES = {**VIDEOMAE_CASES, **VIVIT_CASES, **VIT_CASES, **DINOV2_CASES, **SIGLIP_CASES, **CLIP_CASES, **VITDET_CASES, **FACTORISED_CASES,
+         **V5_CASES}
 
 
 # ---- numbers ----------------------------------------------------------------------------------------
@@ -297,7 +329,7 @@ def draw(rng, name, shape):
 
 WRITERS = (  # to the residual stream: embeddings, CLIP's first norm, the last layer of attention and MLP
     "patch_embed", "position_embedding", "pos_embed", "token", "class_embedding", "pre_layrnorm",
-    "attention.output.dense", "attn.proj", "out_proj", "o_proj", "output.dense", "mlp.fc2", "weights_out",
+    "attention.output.dense", "attention.proj", "attn.proj", "out_proj", "o_proj", "output.dense", "mlp.fc2", "weights_out",
     "down_proj")
 
 
@@ -350,9 +382,71 @@ def save_timm(case, directory, rng):
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+class FactorisedBlock(torch.nn.Module):
+    def __init__(self, d, heads, mlp, eps):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = torch.nn.LayerNorm(d, eps), torch.nn.LayerNorm(d, eps)
+        self.attention = torch.nn.ModuleDict(dict(qkv=torch.nn.Linear(d, 3 * d), proj=torch.nn.Linear(d, d)))
+        self.mlp = torch.nn.ModuleDict(dict(fc1=torch.nn.Linear(d, mlp), fc2=torch.nn.Linear(mlp, d)))
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = self.attention.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
+        x = x + self.attention.proj((weights @ v).transpose(1, 2).reshape(b, n, d))
+        return x + self.mlp.fc2(torch.nn.functional.gelu(self.mlp.fc1(self.norm2(x))))
+
+
+class FactorisedPart(torch.nn.Module):
+    """A transformer with a class token of its own; gives that token after the final norm."""
+
+    def __init__(self, n, layers, d, heads, mlp, eps):
+        super().__init__()
+        self.cls_token = torch.nn.Parameter(torch.zeros(1, 1, d))
+        self.position_embeddings = torch.nn.Parameter(torch.zeros(1, 1 + n, d))
+        self.layer = torch.nn.ModuleList(FactorisedBlock(d, heads, mlp, eps) for _ in range(layers))
+        self.norm = torch.nn.LayerNorm(d, eps)
+
+    def forward(self, x):
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.position_embeddings
+        for layer in self.layer:
+            x = layer(x)
+        return self.norm(x)[:, 0]
+
+
+class FactorisedVivit(torch.nn.Module):
+    def __init__(self, config, labels):
+        super().__init__()
+        d, tubelet = config["hidden_size"], config["tubelet_size"]
+        sizes = d, config["num_attention_heads"], config["intermediate_size"], config["layer_norm_eps"]
+        self.vivit_fe = torch.nn.ModuleDict(dict(
+            embeddings=torch.nn.ModuleDict(dict(projection=torch.nn.Conv3d(3, d, tubelet, tubelet))),
+            spatial=FactorisedPart((config["image_size"] // tubelet[1]) ** 2, config["spatial_layers"], *sizes),
+            temporal=FactorisedPart(config["num_frames"] // tubelet[0], config["temporal_layers"], *sizes)))
+        self.classifier = torch.nn.Linear(d, labels)
+
+    def forward(self, frames):
+        """frames (T, 3, h, w): the head and the logits."""
+        x = self.vivit_fe.embeddings.projection(frames.transpose(0, 1)[None])  # (1, D, snippets, h, w)
+        snippets = self.vivit_fe.spatial(x[0].permute(1, 2, 3, 0).flatten(1, 2))
+        head = self.vivit_fe.temporal(snippets[None])[0]
+        return head, self.classifier(head)
+
+
+def save_factorised(case, directory, rng):
+    model = FactorisedVivit(case.config, case.labels)
+    enliven(model, rng, case.stream)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+              directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "config.json").write_text(json.dumps({**case.config, **label_fields(case)}, indent=2) + "\n")
+
+
 def save_model(case, directory, rng):
     if case.model == "timm":
         return save_timm(case, directory, rng)
+    if case.model == "FactorisedVivit":
+        return save_factorised(case, directory, rng)
     model = getattr(transformers, case.model)(new_config(case))
     enliven(model, rng, case.stream)
     more = dict(save_original_format=False) if case.version == 5 else {}
@@ -424,13 +518,18 @@ def make_pixels(name, directory):
 
 
 def load_model(case, directory, dtype):
+    if case.model == "FactorisedVivit":
+        model = FactorisedVivit(case.config, case.labels)
+        model.load_state_dict(load_file(directory / "model.safetensors"))
+        return model.to(dtype).eval()
     if case.model == "timm":
         model = new_timm(case.config)
         model.load_state_dict(load_file(directory / "model.safetensors"))
         return model.to(dtype).eval()
     # Attention in plain Python computes its softmax in float32 whatever the dtype; this one does not.
+    more = {} if case.model.startswith("VitDet") else dict(attn_implementation="sdpa")
     model, report = getattr(transformers, case.model).from_pretrained(
-        directory, dtype=dtype, attn_implementation="sdpa", output_loading_info=True)
+        directory, dtype=dtype, output_loading_info=True, **more)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         strange = [key for key in report[problem] if not key.endswith("position_ids")]
         if strange:
@@ -498,6 +597,32 @@ def run_timm(model, pixels):
     return hidden, {"last": last[0], "head": last[0, 0], "logits": model(pixels)[0]}
 
 
+def gathered_positions(q_size, k_size, table):
+    """The published Eventful models' way to another size: the table of all pairs is resized, bicubically."""
+    side = (table.shape[0] + 1) // 2
+    distance = torch.arange(side)[:, None] - torch.arange(side)[None, :] + side - 1
+    pairs = table[distance].permute(2, 0, 1)[None]
+    if (q_size, k_size) != (side, side):
+        pairs = torch.nn.functional.interpolate(pairs, (q_size, k_size), mode="bicubic", align_corners=False)
+    return pairs[0].permute(1, 2, 0)
+
+
+def run_factorised(model, pixels):
+    head, logits = model(pixels[0])
+    return [], {"head": head, "logits": logits}
+
+
+def run_vitdet(model, pixels):
+    from transformers.models.vitdet import modeling_vitdet
+    original = modeling_vitdet.get_rel_pos
+    if getattr(model.config, "rel_pos_resize", "linear") == "gathered_bicubic":
+        modeling_vitdet.get_rel_pos = gathered_positions
+    output, hidden = record_hidden(model.encoder.layer, lambda: model(pixels))
+    modeling_vitdet.get_rel_pos = original
+    hidden = [tensor.flatten(1).T for tensor in hidden]  # (D, h, w) to (N, D)
+    return hidden, {"last": output.feature_maps[-1][0].flatten(1).T}
+
+
 def run_transformers(model, pixels):
     tower = find_tower(model)
     config = getattr(model.config, "vision_config", model.config)
@@ -518,7 +643,7 @@ def run_transformers(model, pixels):
 @torch.no_grad()
 def run_model(case, directory, pixels, dtype):
     model = load_model(case, directory, dtype)
-    run = run_timm if case.model == "timm" else run_transformers
+    run = {"timm": run_timm, "VitDetBackbone": run_vitdet, "FactorisedVivit": run_factorised}.get(case.model, run_transformers)
     hidden, tensors = run(model, torch.from_numpy(pixels).to(dtype)[None])
     return {**{f"hidden.{i}": tensor for i, tensor in enumerate(hidden)}, **tensors}
 
@@ -548,7 +673,8 @@ def describe(name, directory, error, tensors):
     size = sum(path.stat().st_size for path in directory.iterdir())
     hidden = [key for key in tensors if key.startswith("hidden.")]
     spread = f"logits {tensors['logits'].std():.2f}" if "logits" in tensors else ""
-    print(f"{name:26} {size / 1024:6.0f} KB  N {tensors['last'].shape[0]:3} D {tensors['last'].shape[1]:3} "
+    n, d = tensors["last"].shape if "last" in tensors else (0, len(tensors["head"]))
+    print(f"{name:26} {size / 1024:6.0f} KB  N {n:3} D {d:3} "
           f"L {len(hidden) - 1}  f32-f64 {error:.1e}  {spread}", flush=True)
 
 

@@ -3,12 +3,15 @@
 #include "session.h"
 
 void vdt_session_options_init(vdt_session_options *options) {
-    *options = (vdt_session_options){
-        .abi = VDT_ABI, .clips = 1, .layer = VDT_LAYER_LAST, .rlt = {.tau = 0.1}};
+    *options = (vdt_session_options){.abi = VDT_ABI,
+                                     .clips = 1,
+                                     .layer = VDT_LAYER_LAST,
+                                     .rlt = {.tau = 0.1},
+                                     .stream = {.max_wait = 30}};
 }
 
-static int plan(struct encoder *encoder, const vdt_model *model, const vdt_session_options *options,
-                vdt_error *error) {
+static int check_options(const vdt_model *model, const vdt_session_options *options,
+                         vdt_error *error) {
     enum { MAX_CLIPS = 4096 };
     if (options->abi != VDT_ABI) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "session options: expected ABI %u, found %u",
@@ -22,7 +25,38 @@ static int plan(struct encoder *encoder, const vdt_model *model, const vdt_sessi
         return status_fail(error, VDT_ERROR_ARGUMENT, "layer: expected 0..%zu or last, found %d",
                            model->geometry.blocks, options->layer);
     }
-    const struct encoder_options plan_options = {
+    return VDT_OK;
+}
+
+// A factorised model's encoder takes snippets, all of a call's or, in a stream, one, and gives at most class
+// tokens; what users asked for is planned by the second encoder.
+static int plan_factorised(struct vdt_session *session, const vdt_session_options *options,
+                           struct encoder_options *plan_options, vdt_error *error) {
+    const struct geometry *geometry = &session->model->geometry;
+    const bool streaming = options->stream.update != VDT_UPDATE_OFF;
+    const size_t layer = plan_options->layer;
+    if (plan_options->frames != geometry->frames) {
+        return status_fail(error, VDT_ERROR_UNSUPPORTED,
+                           "input size: this model takes clips of %zu frames, found %zu",
+                           geometry->frames, plan_options->frames);
+    }
+    plan_options->frames = geometry_sequence_frames(geometry);
+    plan_options->clips = options->clips * (streaming ? 1 : geometry_snippets(geometry));
+    plan_options->pool = streaming ? VDT_POOL_CLASS : VDT_POOL_NONE_WANTED;
+    plan_options->layer = ENCODER_LAST;
+    const int status = encoder_plan(&session->encoder, session->model->context, geometry,
+                                    &session->model->weights, plan_options, error);
+    if (status) return status;
+    return factorised_plan(&session->factorised, &session->encoder, options->clips, options->pool,
+                           layer, error);
+}
+
+// Fills a session whose model is set, without memory.
+static int plan(struct vdt_session *session, const vdt_session_options *options, vdt_error *error) {
+    const vdt_model *model = session->model;
+    int status = check_options(model, options, error);
+    if (status) return status;
+    struct encoder_options plan_options = {
         .clips = options->clips,
         .frames = options->frames ? options->frames : model->info.frames,
         .height = options->height ? options->height : model->info.height,
@@ -35,14 +69,28 @@ static int plan(struct encoder *encoder, const vdt_model *model, const vdt_sessi
                   .std = {model->processor.std[0], model->processor.std[1],
                           model->processor.std[2]}},
     };
-    return encoder_plan(encoder, model->context, &model->geometry, &model->weights, &plan_options,
-                        error);
+    session->clips = options->clips;
+    if (model->geometry.temporal_blocks > 0) {
+        status = plan_factorised(session, options, &plan_options, error);
+    } else {
+        status = encoder_plan(&session->encoder, model->context, &model->geometry, &model->weights,
+                              &plan_options, error);
+    }
+    return status || options->stream.update == VDT_UPDATE_OFF
+               ? status
+               : session_plan_stream(session, &options->stream, error);
+}
+
+static void lay_out(struct vdt_session *session, struct arena *arena) {
+    encoder_layout(&session->encoder, arena);
+    if (session->factorised.encoder) factorised_layout(&session->factorised, arena);
+    if (session->stream.encoder) stream_layout(&session->stream, arena);
 }
 
 // Lays the plan out without memory; the bytes it takes.
-static int measure(size_t *bytes, struct encoder *encoder, vdt_error *error) {
+static int measure(size_t *bytes, struct vdt_session *session, vdt_error *error) {
     struct arena counting = {0};
-    encoder_layout(encoder, &counting);
+    lay_out(session, &counting);
     if (counting.overflow) {
         return status_fail(error, VDT_ERROR_MEMORY,
                            "session: its buffers are larger than an address can hold");
@@ -55,9 +103,9 @@ vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
                                 const vdt_session_options *options, vdt_error *error) {
     vdt_session_options defaults;
     vdt_session_options_init(&defaults);
-    struct encoder encoder;
-    const int status = plan(&encoder, model, options ? options : &defaults, error);
-    return status ? status : measure(bytes, &encoder, error);
+    struct vdt_session session = {.model = (vdt_model *)(uintptr_t)model};
+    const int status = plan(&session, options ? options : &defaults, error);
+    return status ? status : measure(bytes, &session, error);
 }
 
 static void fill_shape(struct vdt_session *session, size_t bytes) {
@@ -80,6 +128,12 @@ static void fill_shape(struct vdt_session *session, size_t bytes) {
     for (size_t i = 0; i < encoder->feature_dimensions; i++) {
         session->shape.feature_shape[i] = encoder->feature_shape[i];
     }
+    const struct factorised *factorised = &session->factorised;
+    if (!factorised->encoder) return;
+    if (!session->streaming) session->shape.frames = session->model->info.frames;
+    session->shape.logits = factorised->n_logits;
+    session->shape.features = session->shape.feature_shape[0] = factorised->n_features;
+    session->shape.feature_dimensions = factorised->n_features > 0;
 }
 
 vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_session_options *options,
@@ -91,8 +145,8 @@ vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_sessi
     if (!session) return VDT_ERROR_MEMORY;
     session->model = model;
     size_t bytes = 0;
-    int status = plan(&session->encoder, model, options ? options : &defaults, error);
-    if (!status) status = measure(&bytes, &session->encoder, error);
+    int status = plan(session, options ? options : &defaults, error);
+    if (!status) status = measure(&bytes, session, error);
     if (!status) {
         session->memory = mem_alloc_raw(memory, bytes, 1, "session", error);
         if (!session->memory) status = VDT_ERROR_MEMORY;
@@ -102,9 +156,15 @@ vdt_status vdt_session_open(vdt_session **out, vdt_model *model, const vdt_sessi
         return status;
     }
     struct arena arena = {.base = session->memory};
-    encoder_layout(&session->encoder, &arena);
+    lay_out(session, &arena);
     session->encoder.values = model->values;
     encoder_prepare(&session->encoder);
+    session->streaming = session->stream.encoder != NULL;
+    if (session->streaming) status = session_prepare_stream(session, error);
+    if (status) {
+        vdt_session_close(&session);
+        return status;
+    }
     fill_shape(session, bytes);
     *out = session;
     return VDT_OK;
@@ -126,9 +186,9 @@ const vdt_session_shape_info *vdt_session_shape(const vdt_session *session) {
 static int check_run(const struct vdt_session *session, const vdt_clip *clips, size_t n_clips,
                      const vdt_output *output, vdt_error *error) {
     const vdt_session_shape_info *shape = &session->shape;
-    if (n_clips < 1 || n_clips > session->encoder.options.clips) {
+    if (n_clips < 1 || n_clips > session->clips) {
         return status_fail(error, VDT_ERROR_ARGUMENT, "clips: this session packs 1..%zu, found %zu",
-                           session->encoder.options.clips, n_clips);
+                           session->clips, n_clips);
     }
     for (size_t i = 0; i < n_clips; i++) {
         if (!clips[i].pixels || clips[i].row_stride < 3 * (size_t)shape->width ||
@@ -178,8 +238,15 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     const vdt_session_shape_info *shape = &session->shape;
     const size_t logits = output->logits_stride ? output->logits_stride : shape->logits;
     const size_t features = output->features_stride ? output->features_stride : shape->features;
-    status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
-                             output->features, features, stats, error);
+    if (session->streaming)
+        status = session_step(session, clips, output, stats, error);
+
+    else if (session->factorised.encoder)
+        status = factorised_forward(&session->factorised, clips, n_clips, output->logits, logits,
+                                    output->features, features, stats, error);
+    else
+        status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
+                                 output->features, features, stats, error);
     if (!status && output->logits) {
         status =
             check_finite(session, "logits", output->logits, logits, shape->logits, n_clips, error);
@@ -209,6 +276,13 @@ vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, si
                            "tokens: the last run had %zu clips, found clip %zu", session->clips_run,
                            clip);
     }
+    if (session->streaming) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "tokens: what a stream did is said by vdt_session_stream");
+    }
+    // A factorised clip's tokens are those of its first snippet; its operations are all of them.
+    const size_t snippets = session->factorised.encoder ? session->factorised.snippets : 1;
+    clip *= snippets;
     const size_t blocks = encoder->weights->n_blocks, first = clip * encoder->tokens;
     *tokens = (vdt_tokens){.total = (uint32_t)encoder->tokens,
                            .kept = sequence->kept[clip],
@@ -217,7 +291,11 @@ vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, si
                            .indices = sequence->indices + first,
                            .lengths = sequence->lengths + first,
                            .source = sequence->source + first,
-                           .macs = encoder->clip_macs[clip],
-                           .macs_dense = encoder->dense_macs[clip]};
+                           .macs = encoder->clip_macs[clip] * snippets,
+                           .macs_dense = encoder->dense_macs[clip] * snippets};
+    if (session->factorised.encoder) {
+        tokens->macs += factorised_macs(&session->factorised);
+        tokens->macs_dense += factorised_macs(&session->factorised);
+    }
     return VDT_OK;
 }

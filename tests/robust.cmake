@@ -23,7 +23,7 @@ add_executable(json_check support/json_check.c)
 target_link_libraries(json_check PRIVATE vidette_flags PkgConfig::JANSSON)
 add_executable(picture_check support/picture_check.c)
 target_link_libraries(picture_check PRIVATE vidette_flags PkgConfig::LIBAV PkgConfig::JANSSON)
-foreach(name bad_input contract demo reduction view)
+foreach(name bad_input contract demo reduction stream view)
     add_test(NAME cli_${name} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}.sh
         $<TARGET_FILE:vidette> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:make_media>)
     set_tests_properties(cli_${name} PROPERTIES TIMEOUT 1200)
@@ -31,7 +31,7 @@ endforeach()
 
 # ---- fuzz targets: a plain main() replays each kept corpus; with clang and VIDETTE_FUZZ=ON they are libFuzzer's, too
 
-set(VIDETTE_FUZZ_TARGETS safetensors config npy plan)
+set(VIDETTE_FUZZ_TARGETS safetensors config npy plan reduce)
 add_library(test_fuzz STATIC fuzz/fuzz.c fuzz/tiny_model.c)
 target_include_directories(test_fuzz PUBLIC fuzz)
 target_link_libraries(test_fuzz PUBLIC test_plan_check PkgConfig::JANSSON)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_stream.h"
 #include "commands.h"
 #include "json_out.h"
 #include "pipeline.h"
@@ -215,6 +216,7 @@ static int measure(struct measurement *m, const struct settings *settings, vdt_c
 }
 
 int bench_run(const struct settings *settings) {
+    if (settings->bench_stream) return bench_stream_run(settings);
     vdt_context *context = NULL;
     vdt_model *model = NULL;
     vdt_error error = {0};

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "json_out.h"
 #include "pipeline.h"
+#include "top_classes.h"
 
 struct classify {
     const struct settings *settings;
@@ -34,36 +35,8 @@ static int begin(void *user, const vdt_model *model, const vdt_session_shape_inf
     return c->probabilities ? 0 : -1;
 }
 
-// The most probable class not named yet; named ones are marked by a negative probability.
-static size_t take_best(float *probabilities, size_t n) {
-    const size_t best = vdt_argmax(probabilities, n);
-    probabilities[best] = -probabilities[best] - 1.0f;
-    return best;
-}
-
-static float named_probability(const float *probabilities, size_t id) {
-    return -(probabilities[id] + 1.0f);
-}
-
 static void print_top(const struct classify *c, struct json_out *json, FILE *file) {
-    const size_t top = c->settings->top < c->shape->logits ? c->settings->top : c->shape->logits;
-    for (size_t i = 0; i < top; i++) {
-        const size_t id = take_best(c->probabilities, c->shape->logits);
-        const float probability = named_probability(c->probabilities, id);
-        if (!json) {
-            fprintf(file, "    %5.1f %%  %s\n", 100.0 * (double)probability,
-                    vdt_model_label(c->model, id));
-            continue;
-        }
-        json_open(json, '{');
-        json_key(json, "id");
-        json_integer(json, id);
-        json_key(json, "label");
-        json_text(json, vdt_model_label(c->model, id));
-        json_key(json, "probability");
-        json_number(json, (double)probability, 6);
-        json_close(json, '}');
-    }
+    print_top_classes(json, file, c->model, c->probabilities, c->shape->logits, c->settings->top);
 }
 
 static double total_ms(const struct result *r) {
@@ -194,8 +167,10 @@ int classify_run(const struct settings *settings) {
         fprintf(stderr, "vidette: --indices: expected without --resume, found both\n");
         return EXIT_USAGE;
     }
-    if (indices && output_open(&c.indices, settings->indices, false, 0, settings->n_inputs))
+    if (indices && output_open(&c.indices, settings->indices, false, 0, settings->n_inputs)) {
+        output_close(&c.indices, false);
         return EXIT_FAILED;
+    }
     int status = pipeline_run(settings, "classify", &consumer);
     if (indices && output_close(&c.indices, c.whole)) status = EXIT_FAILED;
     free(c.probabilities);

@@ -9,11 +9,13 @@
 #include "commands.h"
 #include "json_out.h"
 #include "pipeline.h"
+#include "stream_lines.h"
 
 struct embed {
     const struct settings *settings;
     const vdt_session_shape_info *shape;
     bool json;
+    struct stream_totals totals; // of a stream
 };
 
 static bool has_suffix(const char *text, const char *suffix) {
@@ -67,6 +69,7 @@ static int write_result(void *user, const struct result *r, struct output *outpu
     json_number(&json, r->times[0], 9);
     json_number(&json, r->times[r->n_frames - 1], 9);
     json_close(&json, ']');
+    token_counts_print(&json, &r->counts);
     json_key(&json, "shape");
     json_open(&json, '[');
     for (size_t i = 0; i < e->shape->feature_dimensions; i++)
@@ -102,6 +105,44 @@ static int end(void *user, struct output *output) {
     return write_header(e, output, bytes / (e->shape->features * sizeof(float)));
 }
 
+/* ---- as a stream --------------------------------------------------------------------------- */
+
+static int begin_stream(void *user, const vdt_model *model, const vdt_session *session,
+                        struct output *output) {
+    struct embed *e = user;
+    if (stream_totals_open(&e->totals, e->settings, model, session, false)) return -1;
+    return begin(e, model, vdt_session_shape(session), output);
+}
+
+static int write_frame(void *user, const struct stream_result *frame, struct output *output) {
+    struct embed *e = user;
+    const struct result result = {.input = e->settings->inputs[frame->input],
+                                  .clip = frame->item->index,
+                                  .times = frame->item->times,
+                                  .n_frames = e->shape->frames,
+                                  .features = frame->features};
+    if (stream_totals_add(&e->totals, frame)) return -1;
+    if (e->settings->json) print_stream_line(&e->totals, frame, stdout);
+    return write_result(e, &result, output);
+}
+
+static int end_stream(void *user, struct output *output) {
+    struct embed *e = user;
+    if (e->settings->json) print_stream_summary(&e->totals, stdout, true);
+    return end(e, output);
+}
+
+static int run_stream(struct embed *e) {
+    const struct stream_consumer consumer = {.pool = e->settings->pool,
+                                             .begin = begin_stream,
+                                             .frame = write_frame,
+                                             .end = end_stream,
+                                             .user = e};
+    const int status = streamer_run(e->settings, "embed", &consumer);
+    stream_totals_close(&e->totals);
+    return status;
+}
+
 int embed_run(const struct settings *settings) {
     struct embed e = {.settings = settings};
     if (!settings->output ||
@@ -111,6 +152,7 @@ int embed_run(const struct settings *settings) {
         return EXIT_USAGE;
     }
     e.json = has_suffix(settings->output, ".jsonl");
+    if (settings->stream.update != VDT_UPDATE_OFF) return run_stream(&e);
     const struct consumer consumer = {.pool = settings->pool,
                                       .begin = begin,
                                       .result = write_result,

@@ -333,9 +333,9 @@ static char *beside(const char *path, const char *suffix) {
 static int write_file(const struct eval *e, const char *path,
                       void (*print)(const struct eval_table *table, FILE *file)) {
     struct output output;
-    if (output_open(&output, path, false, 0, 0)) return -1;
-    print(&e->table, output.file);
-    return output_close(&output, true);
+    const int status = output_open(&output, path, false, 0, 0);
+    if (!status) print(&e->table, output.file);
+    return output_close(&output, status == 0) || status ? -1 : 0;
 }
 
 // The fastest method whose agreement with the dense model is at least what was asked for; else dense.
@@ -378,8 +378,8 @@ static int write_recommendation(const struct eval *e) {
         json_integer(&json, row->n);
         json_close(&json, '}');
         json_end_line(&json);
-        status = output_close(&output, true);
     }
+    if (output_close(&output, status == 0)) status = -1;
     if (!status && !e->settings->quiet)
         fprintf(stderr, "vidette: %s: rlt %s, tome %s\n", path, row->rlt, row->tome);
     free(path);
@@ -482,7 +482,7 @@ int eval_run(const struct settings *settings) {
     char *clips_path = settings->output ? beside(settings->output, ".clips.csv") : NULL;
     int status = evaluate(&e, clips_path);
     progress_clear(&e.progress);
-    if (e.clips.file && output_close(&e.clips, status == 0)) status = -1;
+    if (e.clips.path && output_close(&e.clips, status == 0)) status = -1;
     interrupt_watch(NULL);
     vdt_reader_close(&e.reader);
     close_sessions(&e);

@@ -121,13 +121,17 @@ static double y_of(double y, double floor) {
 static void plot_frame(FILE *file, double panel, const char *title, double floor) {
     fprintf(file, "<text x=\"%.0f\" y=\"%d\" font-weight=\"bold\">%s</text>\n", x_of(panel, 0.0),
             TOP - 12, title);
-    for (int i = 0; i <= 4; i++) {
-        const double y = floor + (1.0 - floor) * i / 4.0, x = i / 4.0;
+    const int lines = (int)lround((1.0 - floor) * 10.0); // ten per cent apart
+    for (int i = 0; i <= lines; i++) {
+        const double y = floor + i / 10.0;
         fprintf(file,
                 "<path d=\"M%.0f %.1fh%d\" stroke=\"#ddd\"/><text x=\"%.0f\" y=\"%.1f\" "
                 "text-anchor=\"end\">%.0f %%</text>\n",
                 x_of(panel, 0.0), y_of(y, floor), SIDE, x_of(panel, 0.0) - 6, y_of(y, floor) + 4,
                 100.0 * y);
+    }
+    for (int i = 0; i <= 4; i++) {
+        const double x = i / 4.0;
         fprintf(file,
                 "<path d=\"M%.1f %dv%d\" stroke=\"#eee\"/><text x=\"%.1f\" y=\"%d\" "
                 "text-anchor=\"middle\">%.0f %%</text>\n",
@@ -159,7 +163,7 @@ static double lowest(const struct eval_table *table, bool accuracy) {
         eval_interval(row, &low, &high);
         least = fmin(least, accuracy ? low : share((double)row->agree, (double)row->n));
     }
-    return fmin(floor(least * 20.0) / 20.0, 0.95);
+    return fmax(fmin(floor(least * 10.0) / 10.0, 0.9), 0.0);
 }
 
 void eval_plot(const struct eval_table *table, FILE *file) {

@@ -74,6 +74,11 @@ void json_text(struct json_out *json, const char *text) {
         fputs("null", json->file);
 }
 
+void json_bool(struct json_out *json, bool value) {
+    before_value(json);
+    fputs(value ? "true" : "false", json->file);
+}
+
 void json_integer(struct json_out *json, uint64_t value) {
     before_value(json);
     fprintf(json->file, "%llu", (unsigned long long)value);

@@ -23,6 +23,7 @@ void json_open(struct json_out *json, char bracket);  // '{' or '['
 void json_close(struct json_out *json, char bracket); // '}' or ']'
 void json_key(struct json_out *json, const char *key);
 void json_text(struct json_out *json, const char *text); // NULL: null
+void json_bool(struct json_out *json, bool value);
 void json_integer(struct json_out *json, uint64_t value);
 void json_number(struct json_out *json, double value, int digits);      // significant digits
 void json_floats(struct json_out *json, const float *values, size_t n); // an array, exact

@@ -107,6 +107,15 @@ static int on_progress(void *user, const char *what, size_t done, size_t total) 
     return interrupt_signal() != 0;
 }
 
+// Tokens of a clip as far as packing cares: by a threshold about a third is kept.
+static size_t typical_tokens(const struct reduction *reduction, const vdt_model_info *info) {
+    const vdt_rlt_mode mode = reduction->rlt.mode;
+    size_t tokens = info->tokens;
+    if (mode == VDT_RLT_THRESHOLD && info->frames > 1) tokens /= 3;
+    if (mode > VDT_RLT_THRESHOLD) tokens = reduction->rlt.keep;
+    return tokens > 0 ? tokens : 1;
+}
+
 static int open_session(struct pipeline *p, vdt_error *error) {
     const struct settings *settings = p->settings;
     const vdt_model_info *info = vdt_model_info_get(p->model);
@@ -115,7 +124,8 @@ static int open_session(struct pipeline *p, vdt_error *error) {
     enum { TOKENS_A_CALL = 1024, MOST_CLIPS = 16 }; // enough rows to use the weights well
     const size_t views = (size_t)settings->views_time * settings->views_space;
     size_t batch = settings->batch;
-    if (batch == 0) batch = TOKENS_A_CALL / (info->tokens > 0 ? info->tokens : 1);
+    if (reduction_or_recommended(&p->reduction, &settings->reduction, p->model)) return VDT_END;
+    if (batch == 0) batch = TOKENS_A_CALL / typical_tokens(&p->reduction, info);
     if (batch > MOST_CLIPS && settings->batch == 0) batch = MOST_CLIPS;
     if (batch > settings->n_inputs * views && settings->sampling != VDT_SAMPLE_SLIDE)
         batch = settings->n_inputs * views;
@@ -125,7 +135,6 @@ static int open_session(struct pipeline *p, vdt_error *error) {
     options.height = options.width = settings->arch ? 0 : settings->size;
     options.pool = p->consumer->pool;
     options.layer = settings->layer;
-    if (reduction_or_recommended(&p->reduction, &settings->reduction, p->model)) return VDT_END;
     reduction_apply(&p->reduction, &options);
     const vdt_status status = vdt_session_open(&p->session, p->model, &options, error);
     if (status == VDT_OK) p->shape = vdt_session_shape(p->session);

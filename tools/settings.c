@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings_stream.h"
+
 /* ---- values -------------------------------------------------------------------------------- */
 
 static bool parse_unsigned(const char *text, unsigned max, unsigned *out) {
@@ -239,7 +241,7 @@ static const struct option options[] = {
     {"arch", 0, "NAME", FOR_ALL, set_arch, "a name",
      "named geometry with seeded random weights instead of a model"},
     {"size", 0, "N", FOR_ALL, set_size, "pixels, 1..8192", "pixel side of the input"},
-    {"output", 'o', "FILE", FOR_CLIPS, set_output, "a file",
+    {"output", 'o', "FILE", FOR_CLIPS | FOR_STREAM, set_output, "a file",
      "write results to FILE (embed: .npy, .jsonl; view: .png, .mp4, .mkv, .avi)"},
     {"pool", 0, "POOL", FOR_EMBED, set_pool, "cls, mean, none, map or head",
      "cls, mean, none, map or head (default head)"},
@@ -252,15 +254,15 @@ static const struct option options[] = {
      "stride in frames (default: the model's)"},
     {"frames", 0, "N", FOR_CLIPS, set_frames, "frames, 1..1024",
      "frames of a clip, where the model allows it"},
-    {"rlt", 0, "HOW", FOR_ALL, set_rlt, "off, TAU >= 0, keep:K, random:K[:SEED] or even:K",
+    {"rlt", 0, "HOW", FOR_REDUCED, set_rlt, "off, TAU >= 0, keep:K, random:K[:SEED] or even:K",
      "drop still tubelets: TAU (0.1), keep:K, random:K[:SEED], even:K"},
-    {"rlt-reference", 0, "REF", FOR_ALL, set_rlt_reference, "run_head or previous",
+    {"rlt-reference", 0, "REF", FOR_REDUCED, set_rlt_reference, "run_head or previous",
      "what a tubelet is compared with: run_head (default), previous"},
-    {"rlt-lengths", 0, "USE", FOR_ALL, set_rlt_lengths, "none, or some of bias,pool,embed",
+    {"rlt-lengths", 0, "USE", FOR_REDUCED, set_rlt_lengths, "none, or some of bias,pool,embed",
      "how run lengths are used: none (default) or bias,pool,embed"},
-    {"tome", 0, "HOW", FOR_ALL, set_tome, "off, R, R:INFLECTION (-1..1), R0,R1,... or P%",
+    {"tome", 0, "HOW", FOR_REDUCED, set_tome, "off, R, R:INFLECTION (-1..1), R0,R1,... or P%",
      "merge similar tokens: R, R:INFLECTION, R0,R1,..., P%"},
-    {"tome-attention", 0, "A", FOR_ALL, set_tome_attention, "auto, proportional or plain",
+    {"tome-attention", 0, "A", FOR_REDUCED, set_tome_attention, "auto, proportional or plain",
      "weigh keys by size: auto (default), proportional or plain"},
     {"sweep", 0, "AXIS", FOR_EVAL, set_sweep, "rlt=V,... or tome=V,..., each once",
      "rlt=V,V,... or tome=V,V,...: every combination is run"},
@@ -273,8 +275,9 @@ static const struct option options[] = {
      "what is faithful: share of dense answers kept (default 0.99)"},
     {"indices", 0, "FILE", FOR_CLASSIFY, set_indices, "a file",
      "write kept tokens, run lengths and merges to FILE"},
-    {"top", 0, "K", FOR_CLASSIFY, set_top, "a number", "classes to name (default 5)"},
-    {"logits", 0, NULL, FOR_CLASSIFY, set_logits, NULL, "put all logits into the JSON"},
+    {"top", 0, "K", FOR_CLASSIFY | FOR_STREAM, set_top, "a number", "classes to name (default 5)"},
+    {"logits", 0, NULL, FOR_CLASSIFY | FOR_STREAM, set_logits, NULL,
+     "put all logits into the JSON"},
     {"json", 0, NULL, FOR_ALL, set_json, NULL, "one JSON object a line on stdout"},
     {"precision", 0, "P", FOR_ALL, set_precision, "auto, f32, bf16 or int8",
      "auto (bf16 where the CPU can), f32, bf16 or int8"},
@@ -285,6 +288,26 @@ static const struct option options[] = {
      "timed runs (default 0: five seconds, at least 5)"},
     {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
      "highest instruction set to use (default best)"},
+    {"update", 0, "WHICH", FOR_UPDATE, set_update, "top:R, fraction:F, threshold:H or all",
+     "tokens a stream recomputes: top:R, fraction:F, threshold:H or all"},
+    {"budget", 0, "MS", FOR_STREAM, set_budget, "milliseconds > 0",
+     "recompute as many tokens as the deadline allows"},
+    {"floor", 0, "X", FOR_UPDATE, set_floor, "a number >= 0",
+     "errors at or below X never count (default 0)"},
+    {"still", 0, "TAU", FOR_UPDATE, set_still, "off, auto or a number >= 0",
+     "pixel test before block 1: off, auto or TAU (default 0)"},
+    {"max-wait", 0, "N", FOR_UPDATE, set_max_wait, "steps",
+     "serve a changed token after N steps at the latest (default 30)"},
+    {"attention", 0, "MODE", FOR_UPDATE, set_attention, "exact, delta or tokenwise",
+     "exact (default), delta (the paper's) or tokenwise"},
+    {"macs", 0, "RULE", FOR_STREAM | FOR_BENCH, set_macs, "plain or eventful",
+     "how operations are counted: plain (default) or eventful"},
+    {"realtime", 0, NULL, FOR_STREAM, set_realtime, NULL,
+     "go on with the newest frame when late, count the dropped"},
+    {"state", 0, "FILE", FOR_STREAM, set_state, "a file",
+     "go on from this snapshot if it is there, write it at the end"},
+    {"stream", 0, NULL, FOR_BENCH, set_stream, NULL,
+     "time the steps of a stream (with --update) against dense ones"},
     {"resume", 0, NULL, FOR_LISTS, set_resume, NULL,
      "keep finished results when interrupted, go on from them"},
     {"progress", 0, "WHEN", FOR_CLIPS, set_progress, "auto or never",
@@ -420,7 +443,10 @@ static int parse_option(struct settings *settings, const struct command *command
 
 int settings_parse(struct settings *settings, const struct command *command, int argc, char **argv,
                    bool *done) {
+    vdt_session_options defaults;
+    vdt_session_options_init(&defaults);
     *settings = (struct settings){.top = 5,
+                                  .stream = defaults.stream,
                                   .views_time = 1,
                                   .views_space = 1,
                                   .seconds = 1.0,

@@ -37,6 +37,11 @@ struct settings {
     double min_agreement;
     vdt_pool pool;
     int layer;
+    // streams
+    vdt_stream_options stream;
+    double budget_ms; // 0: none
+    bool realtime, macs_eventful, bench_stream;
+    const char *state; // file of a snapshot; may be NULL
     // inputs
     const char **inputs; // (n_inputs), into argv
     size_t n_inputs;
@@ -50,11 +55,14 @@ enum command_bits {
     FOR_BENCH = 8,
     FOR_EVAL = 16,
     FOR_VIEW = 32,
+    FOR_STREAM = 64,
     FOR_READING = FOR_CLASSIFY | FOR_EMBED, // those that read inputs through a pipeline
     FOR_BATCH = FOR_READING | FOR_BENCH,
     FOR_LISTS = FOR_READING | FOR_EVAL,
     FOR_CLIPS = FOR_LISTS | FOR_VIEW,
-    FOR_ALL = FOR_READING | FOR_INFO | FOR_BENCH | FOR_EVAL | FOR_VIEW,
+    FOR_UPDATE = FOR_STREAM | FOR_EMBED | FOR_BENCH,
+    FOR_REDUCED = FOR_CLIPS | FOR_INFO | FOR_BENCH, // RLT and ToMe
+    FOR_ALL = FOR_REDUCED | FOR_STREAM,
 };
 
 struct command {

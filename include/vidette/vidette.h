@@ -233,8 +233,8 @@ typedef enum vdt_rlt_reference { // what a tubelet is compared with, by threshol
 enum { // how a kept token's run length l, the tubelets it stands for, is used: a set
     VDT_RLT_LENGTHS_BIAS = 1, // log l is added to the attention logits of its key
     VDT_RLT_LENGTHS_POOL = 2, // means over the tokens are weighted by l
-    VDT_RLT_LENGTHS_EMBED =
-        4, // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+    // row l - 1 of the model's rlt.length_embedding.weight is added to the token
+    VDT_RLT_LENGTHS_EMBED = 4,
 };
 
 typedef struct vdt_rlt_options {
@@ -257,17 +257,16 @@ typedef enum vdt_tome_mode {
 } vdt_tome_mode;
 
 typedef enum vdt_tome_attention { // log of a token's size in the attention logits of its key
-    VDT_TOME_ATTENTION_AUTO =
-        0, // plain for families pretrained by masking (videomae), else proportional
+    VDT_TOME_ATTENTION_AUTO = 0,  // plain for families pretrained by masking (videomae), else
+                                  // proportional
     VDT_TOME_PROPORTIONAL = 1,
     VDT_TOME_PLAIN = 2,
 } vdt_tome_attention;
 
 typedef struct vdt_tome_options {
-    vdt_tome_mode mode; // default OFF
-    uint32_t r;         // SCHEDULE: 0..4194304; default 0
-    double
-        inflection; // SCHEDULE: -1 (all in the first blocks, falling to 0) .. 1 (rising); default 0
+    vdt_tome_mode mode;           // default OFF
+    uint32_t r;                   // SCHEDULE: 0..4194304; default 0
+    double inflection;            // SCHEDULE: -1 (falling to 0) .. 1 (rising from 0); default 0
     const uint32_t *list;         // LIST: n_list numbers, 0..4194304, copied when the session opens
     uint32_t n_list;              // LIST: the model's number of blocks, exactly
     double percent;               // PERCENT: 0..100; default 0
@@ -290,6 +289,45 @@ typedef enum vdt_pool {       // what is read out of a layer's N tokens, P of wh
     VDT_POOL_HEAD,            // the model's own pooled output, what enters its classifier: (D')
 } vdt_pool;
 
+// Which tokens a stream recomputes (Dutson et al. 2023). A stream's session runs frames in order, one a call,
+// and keeps for every block what it has computed; gates before the projections of attention and before the MLP
+// pass on those tokens whose error against what they passed on before is picked.
+typedef enum vdt_update {
+    VDT_UPDATE_OFF = 0,   // no stream: clips have nothing to do with each other
+    VDT_UPDATE_ALL,       // every token of every frame: the dense model, as a stream
+    VDT_UPDATE_TOP,       // the r tokens with the largest errors
+    VDT_UPDATE_FRACTION,  // floor(fraction x tokens) of them
+    VDT_UPDATE_THRESHOLD, // all whose error's L2 norm exceeds the threshold
+} vdt_update;
+
+typedef enum vdt_attention { // of blocks that attend to the whole grid
+    VDT_ATTENTION_EXACT = 0, // the softmax attention of the kept q, k and v, in O(N D) memory
+    VDT_ATTENTION_DELTA = 1, // the paper's recurrence: approximate, O(N^2) memory, attention in f32
+    VDT_ATTENTION_TOKENWISE = 2, // attention recomputed in full
+} vdt_attention;
+
+typedef enum vdt_still { // the test of patches before block 1, against the bytes that were embedded last
+    VDT_STILL_FIXED = 0, // changed: more than `still_tolerance` away
+    VDT_STILL_OFF = 1,   // every patch is embedded anew
+    VDT_STILL_LEARN = 2, // the tolerance is learnt from the first 25 frames, which have none
+} vdt_still;
+
+typedef struct vdt_stream_options {
+    vdt_update update; // default VDT_UPDATE_OFF
+    uint32_t r;        // TOP: tokens a gate, more than there are mean all; default 0
+    double fraction;   // FRACTION: 0..1; default 0
+    double threshold;  // THRESHOLD: finite, >= 0; default 0
+    double floor;      // errors whose norm is at or below it never count; finite, >= 0; default 0
+    uint32_t max_wait; // steps after which a token above the floor is served before all others; 0:
+                       // never for waiting; default 30
+    vdt_attention attention; // default VDT_ATTENTION_EXACT
+    vdt_still still;         // default VDT_STILL_FIXED
+    double still_tolerance; // mean difference of a patch in units of the normalised pixels, finite,
+                            // >= 0; 0: any byte that differs; default 0
+    double budget_ms; // TOP: r is chosen for each step so that it takes at most so long, from a fit
+                      // of what steps cost, begun when the session is opened; 0: r stays; default 0
+} vdt_stream_options;
+
 typedef struct vdt_session_options {
     uint32_t abi;    // VDT_ABI; set by init
     uint32_t clips;  // 1..4096 clips a call may pack; default 1
@@ -300,7 +338,9 @@ typedef struct vdt_session_options {
     int32_t layer;       // 0 (input of block 1) .. L (output of the last block), or VDT_LAYER_LAST;
                          // default LAST
     vdt_rlt_options rlt; // default off
-    vdt_tome_options tome; // default off
+    vdt_tome_options tome;     // default off
+    vdt_stream_options stream; // update != OFF: the session is a stream; clips must be 1 then, and
+                               // rlt and tome off
 } vdt_session_options;
 
 // Sizes of what goes in and comes out.
@@ -332,7 +372,7 @@ typedef struct vdt_output { // the caller's buffers; NULL where not wanted
 } vdt_output;
 
 typedef struct vdt_stats { // of one call, for all its clips together
-    double decide_ms;      // which tubelets to keep
+    double decide_ms;      // which tubelets to keep; which patches have changed (streams)
     double embed_ms;       // normalise, patch embedding, positions
     double blocks_ms;
     double head_ms;      // final norm, pooling, classifier, read-out
@@ -378,6 +418,44 @@ VDT_API vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_optio
 // session and hold until its next run. VDT_ERROR_ARGUMENT where that run had no such clip.
 VDT_API vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, size_t clip,
                                       vdt_error *error);
+
+/* ---- streams --------------------------------------------------------------------------------- */
+
+// What the last step of a stream did. The pointer lives as long as the session.
+typedef struct vdt_stream_info {
+    uint64_t step; // frames since the session was opened, reset or loaded into, this one included
+    int first;     // everything was computed: the first step, or the one after a failed step
+    int idle;      // nothing had changed and every gate had caught up: no transformer work
+    uint32_t patches;        // of a frame
+    uint32_t changed;        // patches that were embedded
+    double still_tolerance;  // in use
+    uint32_t r;              // TOP: in use
+    size_t gates;            // 3 a block
+    const uint32_t *updated; // (gates) tokens that passed each, in the order of execution
+    uint64_t afresh; // EXACT: pairs of token and head computed afresh beyond those that changed
+    uint64_t macs_eventful;       // operations by the counting rule of the Eventful paper
+    uint64_t macs_eventful_dense; // the same of the dense model
+    size_t state_bytes;           // memory kept from step to step
+} vdt_stream_info;
+
+// NULL where the session is no stream.
+VDT_API const vdt_stream_info *vdt_session_stream(const vdt_session *session);
+
+// Another r (TOP) from the next step on: how a deadline is met.
+VDT_API vdt_status vdt_session_set_r(vdt_session *session, uint32_t r, vdt_error *error);
+
+// The next step is a first step: what comes has nothing to do with what came.
+VDT_API vdt_status vdt_session_reset(vdt_session *session, vdt_error *error);
+
+// Bytes of a snapshot of a stream; 0 where the session is no stream.
+VDT_API size_t vdt_session_snapshot_bytes(const vdt_session *session);
+
+// Copies all of a stream's state to bytes[0..vdt_session_snapshot_bytes), or back: a session of the same model,
+// options and instruction set goes on with the same bits. A snapshot of anything else, or one that is damaged, is
+// VDT_ERROR_FORMAT and changes nothing.
+VDT_API vdt_status vdt_session_save(const vdt_session *session, void *bytes, vdt_error *error);
+VDT_API vdt_status vdt_session_load(vdt_session *session, const void *bytes, size_t n_bytes,
+                                    vdt_error *error);
 
 // Index of the largest of n > 0 values, the lower one of equals; softmax in place, in double
 // precision.

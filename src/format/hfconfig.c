@@ -63,6 +63,19 @@ void config_sizes(struct config *config, const char *key, size_t *sizes, size_t 
     }
 }
 
+void config_flags(struct config *config, const char *key, bool *flags, size_t n) {
+    const struct json_value *value = find(config, key);
+    for (size_t i = 0; i < n; i++) flags[i] = false;
+    if (!value) return;
+    if (!json_value_is_array(value) || n == 0) {
+        config_fail(config, VDT_ERROR_FORMAT, "%s: expected an array, found %s", key,
+                    json_value_kind(value));
+        return;
+    }
+    for (size_t i = 0; i < json_value_count(value); i++)
+        flags[to_size(config, key, json_value_item(value, i), 0, n - 1)] = true;
+}
+
 double config_number(struct config *config, const char *key, double fallback, double min,
                      double max) {
     const struct json_value *value = find(config, key);

@@ -30,6 +30,9 @@ const char *config_string(struct config *config, const char *key, const char *fa
 void config_sizes(struct config *config, const char *key, size_t *sizes, size_t count,
                   size_t fallback, size_t min, size_t max);
 
+// Sets flags[i] for each i in an array of integers below n; an absent key sets none.
+void config_flags(struct config *config, const char *key, bool *flags, size_t n);
+
 // The object under `key` as a config of its own (empty where absent).
 struct config config_object(struct config *config, const char *key);
 

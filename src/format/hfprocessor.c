@@ -8,6 +8,14 @@ enum { MAX_SIDE = 16384 };
 
 #define HALF                                                                                       \
     { 0.5, 0.5, 0.5 }
+#define FACTORISED_MEAN                                                                            \
+    { 0.45, 0.45, 0.45 }
+#define FACTORISED_STD                                                                             \
+    { 0.225, 0.225, 0.225 }
+#define IMAGENET_MEAN                                                                              \
+    { 0.485, 0.456, 0.406 }
+#define IMAGENET_STD                                                                               \
+    { 0.229, 0.224, 0.225 }
 #define CLIP_MEAN                                                                                  \
     { 0.48145466, 0.4578275, 0.40821073 }
 #define CLIP_STD                                                                                   \
@@ -26,8 +34,10 @@ static const struct {
     double mean[3], std[3];
 } rows[] = {
     {"VideoMAE", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, HALF, HALF},
+    {"FactorisedVivit", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BILINEAR, true, 1 / 255.0, false, FACTORISED_MEAN, FACTORISED_STD},
     {"Vivit", false, RESIZE_SHORTEST_EDGE, 256, RESAMPLE_BILINEAR, true, 1 / 127.5, true, HALF, HALF},
     {"ViT", true, RESIZE_EXACT, 224, RESAMPLE_BILINEAR, false, 1 / 255.0, false, HALF, HALF},
+    {"VitDet", true, RESIZE_EXACT, 1024, RESAMPLE_BILINEAR, false, 1 / 255.0, false, IMAGENET_MEAN, IMAGENET_STD},
     {"DeiT", true, RESIZE_EXACT, 256, RESAMPLE_BICUBIC, true, 1 / 255.0, false, HALF, HALF},
     {"Bit", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},
     {"CLIP", false, RESIZE_SHORTEST_EDGE, 224, RESAMPLE_BICUBIC, true, 1 / 255.0, false, CLIP_MEAN, CLIP_STD},

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define EXP_LOG2E    0x1.715476p+0f
-#define EXP_LN2_HIGH 0x1.63p-1f       // 0.693359375
+#define EXP_LN2_HIGH 0x1.63p-1f         // 0.693359375
 #define EXP_LN2_LOW  (-0x1.bd0106p-13f) // ln 2 - EXP_LN2_HIGH
 #define EXP_Q0       0x1.fffffcp-2f
 #define EXP_Q1       0x1.555492p-3f
@@ -32,7 +32,7 @@
 #define EXP2_MIN      (-126.0f) // below, the result is 0 or as good as 0
 
 #define EXP_MIN (-87.0f) // below, the result is 0
-#define EXP_MAX 88.0f  // above, the argument is taken as this
+#define EXP_MAX 88.0f    // above, the argument is taken as this
 
 // Relative error <= 2e-7 for x in [EXP_MIN, EXP_MAX]; NaN stays NaN.
 static inline float exp_f32(float x) {

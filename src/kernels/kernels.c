@@ -10,6 +10,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_c(table);
     norm_init_c(table);
     pixel_init_c(table);
+    distance_init_c(table);
     match_init_c(table);
 #if defined(__x86_64__)
     if (level < VDT_CPU_AVX2) return;
@@ -20,6 +21,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     softmax_init_avx2(table);
     norm_init_avx2(table);
     pixel_init_avx2(table);
+    distance_init_avx2(table);
     match_init_avx2(table);
 
     if (level < VDT_CPU_AVX512) return;
@@ -29,6 +31,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     finish_init_avx512(table);
     softmax_init_avx512(table);
     norm_init_avx512(table);
+    distance_init_avx512(table);
     match_init_avx512(table);
 
     if (level < VDT_CPU_AVX512_VNNI) return;

@@ -74,6 +74,9 @@ struct softmax_state {
     float max, sum;
 };
 
+// How far logits may exceed the reference maximum of sums that are kept up to date (methods: exact).
+#define KEPT_SLACK 8.0f
+
 enum { MATCH_PANEL = 16 }; // columns of a panel of match_f64, on every set
 
 // The input pixels that one output pixel reads.
@@ -138,6 +141,22 @@ struct kernels {
     float (*softmax[FORMATS])(void *p, const float *s, size_t n, float scale,
                               struct softmax_state *state);
 
+    // The same for terms that are added to (or, `subtract`, taken from) sums kept with a reference maximum,
+    // of at most KEPT_SLACK below any logit: state->max grows, to the largest logit, only where that is
+    // more than KEPT_SLACK above it; p_i becomes +-exp(l_i - max), state->sum = state->sum * c + the sum of
+    // the p_i as written. A logit's exp has the bits that `softmax` gives it at the same max. Errors as there,
+    // with |l_i - max| up to KEPT_SLACK above 0 too.
+    float (*softmax_kept[FORMATS])(void *p, const float *s, size_t n, float scale, bool subtract,
+                                   struct softmax_state *state);
+
+    // row_i = h[y[i]] + w[x[i]] for i < n; h has n_h entries, w n_w. EXACT.
+    void (*outer_sum_at)(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
+                         const uint32_t *y, const uint32_t *x, size_t n);
+
+    // sum over i < n of (a_i - b_i)^2, of rows of F32 or BF16: differences rounded to f32, squares exact in
+    // double, added in 16 partial sums (i mod 16, in ascending order), these pairwise: 8 apart, 4, 2, 1. EXACT.
+    double (*distance[FORMATS])(const void *a, const void *b, size_t n);
+
     // row_i = h[j / width] + w[j % width] with j = first + i, i < n: a function of a key's two positions as
     // the sum of one of each. EXACT.
     void (*outer_sum)(float *row, const float *h, const float *w, size_t width, size_t first,
@@ -186,6 +205,7 @@ void finish_init_c(struct kernels *table);
 void softmax_init_c(struct kernels *table);
 void norm_init_c(struct kernels *table);
 void pixel_init_c(struct kernels *table);
+void distance_init_c(struct kernels *table);
 void match_init_c(struct kernels *table);
 
 void product_init_avx2(struct kernels *table);
@@ -194,6 +214,7 @@ void finish_init_avx2(struct kernels *table);
 void softmax_init_avx2(struct kernels *table);
 void norm_init_avx2(struct kernels *table);
 void pixel_init_avx2(struct kernels *table);
+void distance_init_avx2(struct kernels *table);
 void match_init_avx2(struct kernels *table);
 
 void product_init_avx512(struct kernels *table);
@@ -201,6 +222,7 @@ void encode_init_avx512(struct kernels *table);
 void finish_init_avx512(struct kernels *table);
 void softmax_init_avx512(struct kernels *table);
 void norm_init_avx512(struct kernels *table);
+void distance_init_avx512(struct kernels *table);
 void match_init_avx512(struct kernels *table);
 
 void product_init_avx512vnni(struct kernels *table);

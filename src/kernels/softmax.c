@@ -39,6 +39,49 @@ static float softmax_bf16(void *p, const float *s, size_t n, float scale,
     return correction;
 }
 
+// The reference maximum moves only where the block's largest logit is far above it.
+static float grow_kept(struct softmax_state *state, const float *s, size_t n, float scale) {
+    struct softmax_state grown = *state;
+    const float correction = grow_max(&grown, s, n, scale);
+    if (!(grown.max > state->max + KEPT_SLACK)) return 1.0f;
+    state->max = grown.max;
+    return correction;
+}
+
+static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
+                              struct softmax_state *state) {
+    float *out = p;
+    const float correction = grow_kept(state, s, n, scale), sign = subtract ? -1.0f : 1.0f;
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = sign * exp_f32(s[i] * scale - state->max);
+        sum += out[i];
+    }
+    state->sum = state->sum * correction + sum;
+    return correction;
+}
+
+static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, bool subtract,
+                               struct softmax_state *state) {
+    uint16_t *out = p;
+    const float correction = grow_kept(state, s, n, scale), sign = subtract ? -1.0f : 1.0f;
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = bf16_from_f32(sign * exp_f32(s[i] * scale - state->max));
+        sum += bf16_to_f32(out[i]);
+    }
+    if (n % 2) out[n] = 0;
+    state->sum = state->sum * correction + sum;
+    return correction;
+}
+
+static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
+                         const uint32_t *y, const uint32_t *x, size_t n) {
+    (void)n_h;
+    (void)n_w;
+    for (size_t i = 0; i < n; i++) row[i] = h[y[i]] + w[x[i]];
+}
+
 static void outer_sum(float *row, const float *h, const float *w, size_t width, size_t first,
                       size_t n) {
     for (size_t i = 0; i < n; i++) row[i] = h[(first + i) / width] + w[(first + i) % width];
@@ -47,6 +90,10 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 void softmax_init_c(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
     table->softmax[FORMAT_BF16] = softmax_bf16;
+    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
+    table->softmax_kept[FORMAT_BF16] = softmax_kept_bf16;
+    table->softmax_kept[FORMAT_I8] = NULL;
     table->outer_sum = outer_sum;
+    table->outer_sum_at = outer_sum_at;
     table->softmax[FORMAT_I8] = NULL; // attention runs in bf16 there
 }

@@ -23,16 +23,19 @@ static void decide(struct encoder *encoder, const vdt_clip *clips, size_t n_clip
         rlt_decide(&encoder->exec, &encoder->rlt, clips, &encoder->sequence);
 }
 
+struct patch_embed encoder_patch_embed(const struct encoder *encoder) {
+    return (struct patch_embed){.projection = encoder->weights->patch,
+                                .tubelet = encoder->geometry->tubelet,
+                                .patch = encoder->geometry->patch,
+                                .values = encoder->values};
+}
+
 static void embed(struct encoder *encoder, const vdt_clip *clips) {
-    const struct geometry *geometry = encoder->geometry;
     const struct weights *weights = encoder->weights;
     const struct sequence *sequence = &encoder->sequence;
-    const size_t d = geometry->d;
+    const size_t d = encoder->geometry->d;
     const bool has_lengths = encoder->rlt.options.lengths & VDT_RLT_LENGTHS_EMBED;
-    const struct patch_embed patch_embed = {.projection = weights->patch,
-                                            .tubelet = geometry->tubelet,
-                                            .patch = geometry->patch,
-                                            .values = encoder->values};
+    const struct patch_embed patch_embed = encoder_patch_embed(encoder);
     const struct patch_rows rows = {.tokens = encoder->tokens,
                                     .prefix = encoder->prefix,
                                     .starts = sequence->starts,
@@ -70,15 +73,46 @@ static void merge(struct encoder *encoder, size_t i) {
     encoder->merge_ms += now_ms() - start;
 }
 
+struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block) {
+    const struct windows *windows = &encoder->windows;
+    const struct sequence *sequence = &encoder->sequence;
+    const bool windowed = windows->side > 0 && encoder->geometry->windowed[block];
+    const bool biased = encoder->bias_keys && sequence->weighted;
+    const size_t d = encoder->geometry->d / encoder->geometry->heads;
+    struct attention_shape shape = {.n_sequences = sequence->clips,
+                                    .q_starts = sequence->starts,
+                                    .k_starts = sequence->starts,
+                                    .heads = encoder->geometry->heads,
+                                    .d = d,
+                                    .scale = (float)(1.0 / sqrt((double)d)),
+                                    .key_bias = biased ? sequence->log_sizes : NULL,
+                                    .relative =
+                                        encoder->relative ? &encoder->relative[block] : NULL};
+    if (!windowed) return shape;
+    shape.n_sequences = sequence->clips * windows->rows * windows->columns;
+    shape.q_starts = windows->q_starts;
+    shape.k_starts = windows->k_starts;
+    shape.key_rows = windows->key_rows;
+    shape.queries = windows->queries;
+    return shape;
+}
+
+// The row that all padding is.
+static void set_padding(struct encoder *encoder, size_t block) {
+    const size_t bytes = encoder->qkv.bytes;
+    memcpy((unsigned char *)encoder->qkv.data + encoder->options.clips * encoder->tokens * bytes,
+           encoder->padding + block * bytes, bytes);
+}
+
 static void run_block(struct encoder *encoder, size_t i) {
     struct exec *exec = &encoder->exec;
     const struct block *block = &encoder->weights->blocks[i];
     const struct sequence *sequence = &encoder->sequence;
     const size_t d = encoder->geometry->d;
-    const bool biased = encoder->bias_keys && sequence->weighted;
+    const struct attention_shape shape = encoder_attention_shape(encoder, i);
+    if (shape.key_rows) set_padding(encoder, i);
     attention_forward(exec, &block->attention, &block->norm1, f32_rows(encoder->x, d), encoder->qkv,
-                      encoder->mixed, encoder->panels, sequence->starts, sequence->clips,
-                      encoder->geometry->heads, biased ? sequence->log_sizes : NULL);
+                      encoder->mixed, encoder->panels, &shape, sequence_total(sequence));
     if (encoder->tome.options.mode != VDT_TOME_OFF) merge(encoder, i);
     ops_mlp(exec, &block->mlp, &block->norm2, f32_rows(encoder->x, d), sequence_total(sequence));
     for (size_t b = 0; b < sequence->clips; b++) {
@@ -180,8 +214,8 @@ static void classify(struct encoder *encoder, const float *tokens, size_t n_clip
 }
 
 // Features of `tokens` (rows of the sequence, D) after a layer.
-static void read_features(struct encoder *encoder, const float *tokens, float *features,
-                          size_t stride) {
+void encoder_read_features(struct encoder *encoder, const float *tokens, float *features,
+                           size_t stride) {
     const struct sequence *sequence = &encoder->sequence;
     const size_t d = encoder->geometry->d;
     for (size_t b = 0; b < sequence->clips; b++) {
@@ -200,8 +234,8 @@ static void read_features(struct encoder *encoder, const float *tokens, float *f
 }
 
 // After the last block: final norm, features of the last layer or the head, logits.
-static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
-                   size_t features_stride) {
+void encoder_finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
+                    size_t features_stride) {
     const struct geometry *geometry = encoder->geometry;
     float *tokens = encoder->x;
     if (geometry->final_norm == FINAL_NORM_TOKENS) {
@@ -214,7 +248,7 @@ static void finish(struct encoder *encoder, size_t n_clips, bool logits, float *
         for (size_t b = 0; b < n_clips; b++)
             copy_row(features + b * features_stride, encoder->pooled + b * width, width);
     } else if (features && encoder->options.layer == ENCODER_LAST) {
-        read_features(encoder, tokens, features, features_stride);
+        encoder_read_features(encoder, tokens, features, features_stride);
         if (encoder->options.pool == VDT_POOL_CLASS)
             read_first(encoder, features, features_stride, tokens, n_clips);
     }
@@ -246,7 +280,7 @@ static int run_blocks(struct encoder *encoder, float *features, size_t features_
     const size_t blocks = encoder->weights->n_blocks;
     for (size_t i = 0; i <= blocks; i++) {
         if (features && encoder->options.layer == i)
-            read_features(encoder, encoder->x, features, features_stride);
+            encoder_read_features(encoder, encoder->x, features, features_stride);
         if (i == blocks) break;
         const int status = context_progress(encoder->context, "run", i, blocks, error);
         if (status) return status;
@@ -270,7 +304,7 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     const int status = run_blocks(encoder, features, features_stride, error);
     if (status) return status;
     const double ran = now_ms();
-    finish(encoder, n_clips, logits != NULL, features, features_stride);
+    encoder_finish(encoder, n_clips, logits != NULL, features, features_stride);
     for (size_t b = 0; logits && b < n_clips; b++) {
         memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
                encoder->n_logits * sizeof *logits);

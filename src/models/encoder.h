@@ -17,6 +17,7 @@
 #include "models/context.h"
 #include "models/weights.h"
 #include "nn/patch_embed.h"
+#include "nn/windows.h"
 #include "reduce/rlt.h"
 #include "reduce/tome.h"
 
@@ -26,6 +27,7 @@ struct encoder_options {
     size_t frames, height, width; // of a clip
     vdt_pool pool;                // features to read out
     size_t layer;                 // 0..L, or ENCODER_LAST
+    bool attention_f32;           // attention in f32 whatever the weights' format
     vdt_rlt_options rlt;
     vdt_tome_options tome;
     struct pixel_scale scale; // RLT's
@@ -43,6 +45,7 @@ struct encoder {
     struct patch_grid grid;
     size_t patches, prefix, tokens; // of a clip; tokens = prefix + patches
     size_t n_logits, n_features;    // floats a clip
+    size_t least_scratch; // bytes a thread that others than the encoder want; set before the layout
     size_t feature_shape[4], feature_dimensions;
 
     struct rlt rlt;
@@ -59,15 +62,20 @@ struct encoder {
     float *x;           // (n, D) residual stream; merging makes it trade places with y
     float *y;        // (n, D) final norm; before that, what the heads have mixed, in mixed's format
     struct rows qkv; // (n, 3D), in the format of the attention's products
-    struct rows mixed; // (n, D), in y
-    float *kv;         // (n, 2D) of the attention pool; shares memory with qkv
-    void *panels;      // attention's workspace
-    void *pool_panels; // that of the attention pool
-    float *read;       // (clips, 2D)
-    float *pooled;     // (clips, max(D, projection))
-    float *small;      // (clips, 2D)
-    float *logits;     // (clips, labels)
-    size_t *singles;   // (clips + 1)
+    struct rows mixed;      // (n, D), in y
+    float *kv;              // (n, 2D) of the attention pool; shares memory with qkv
+    void *panels;           // attention's workspace
+    void *pool_panels;      // that of the attention pool
+    float *read;            // (clips, 2D)
+    float *pooled;          // (clips, max(D, projection))
+    float *small;           // (clips, 2D)
+    float *logits;          // (clips, labels)
+    size_t *singles;        // (clips + 1)
+    struct windows windows; // side 0: none
+    unsigned char *padding; // (blocks, 3D) what qkv makes of a padding row, in its format
+    struct relative_positions *relative; // (blocks); NULL: none
+    float *table; // workspace of tables of relative positions, while they are made
+    void *encoded_table;
     struct exec exec;
     double merge_ms; // of this run
 };
@@ -91,6 +99,20 @@ void encoder_prepare(struct encoder *encoder);
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error);
+
+// The parts of a run, for those who put one together otherwise. Features of x (clips * tokens, D), the input
+// of a block; and what comes after the last one, of encoder->x: features of the last layer or the head into
+// features, logits into encoder->logits.
+void encoder_read_features(struct encoder *encoder, const float *tokens, float *features,
+                           size_t stride);
+void encoder_finish(struct encoder *encoder, size_t n_clips, bool logits, float *features,
+                    size_t features_stride);
+
+// The patch embedding of this plan.
+struct patch_embed encoder_patch_embed(const struct encoder *encoder);
+
+// How the rows of the sequence attend in a block.
+struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block);
 
 // Multiply-adds of one dense clip, by formula: linear layers, attention products, patch embedding, head.
 uint64_t encoder_macs(const struct encoder *encoder);

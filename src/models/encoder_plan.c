@@ -21,16 +21,17 @@ static int plan_input(struct encoder *encoder, vdt_error *error) {
                            LIMIT_SIDE, options->height, options->width);
     }
     const bool resizable = geometry->positions == POSITION_BICUBIC ||
-                           geometry->positions == POSITION_BICUBIC_ANTIALIAS;
+                           geometry->positions == POSITION_BICUBIC_ANTIALIAS ||
+                           geometry->positions == POSITION_NONE;
     const bool same = options->height / patch == geometry->height / patch &&
                       options->width / patch == geometry->width / patch;
-    if (options->frames != geometry->frames || (!resizable && !same)) {
+    if (options->frames != geometry_sequence_frames(geometry) || (!resizable && !same)) {
         return status_fail(
             error, VDT_ERROR_UNSUPPORTED,
             "input size: this model's positions are made for %zu frames of %zu x %zu, found %zu of "
             "%zu x %zu",
-            geometry->frames, geometry->height, geometry->width, options->frames, options->height,
-            options->width);
+            geometry_sequence_frames(geometry), geometry->height, geometry->width, options->frames,
+            options->height, options->width);
     }
     encoder->grid = (struct patch_grid){options->frames / geometry->tubelet,
                                         options->height / patch, options->width / patch};
@@ -42,6 +43,11 @@ static int plan_input(struct encoder *encoder, vdt_error *error) {
         return status_fail(error, VDT_ERROR_ARGUMENT,
                            "input size: %zu x %zu x %zu patches are more than %d tokens",
                            encoder->grid.t, encoder->grid.h, encoder->grid.w, MAX_TOKENS);
+    }
+    if (geometry->window > 0) {
+        encoder->windows = (struct windows){.side = geometry->window,
+                                            .rows = ceil_div(encoder->grid.h, geometry->window),
+                                            .columns = ceil_div(encoder->grid.w, geometry->window)};
     }
     return VDT_OK;
 }
@@ -114,6 +120,13 @@ static int plan_reduction(struct encoder *encoder, vdt_error *error) {
     const struct geometry *geometry = encoder->geometry;
     const struct encoder_options *options = &encoder->options;
     const vdt_tome_attention attention = options->tome.attention;
+    const bool grid = geometry->window > 0 || geometry->relative || geometry->temporal_blocks > 0;
+    if (grid && (options->rlt.mode != VDT_RLT_OFF || options->tome.mode != VDT_TOME_OFF)) {
+        return status_fail(
+            error, VDT_ERROR_UNSUPPORTED,
+            "reduction: rlt and tome need a model whose tokens all meet, without windows, "
+            "relative positions or snippets");
+    }
     encoder->rlt = (struct rlt){.grid = encoder->grid,
                                 .tubelet = geometry->tubelet,
                                 .patch = geometry->patch,
@@ -136,7 +149,8 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
     *encoder = (struct encoder){
         .context = context, .geometry = geometry, .weights = weights, .options = *options};
     encoder->prefix = geometry_prefix(geometry);
-    encoder->n_logits = weights->classifier ? geometry->labels : 0;
+    const bool reads = weights->classifier && geometry->temporal_blocks == 0;
+    encoder->n_logits = reads ? geometry->labels : 0;
     int status = plan_input(encoder, error);
     if (!status) status = plan_pool(encoder, error);
     return status ? status : plan_reduction(encoder, error);
@@ -159,13 +173,17 @@ static size_t scratch_bytes(const struct encoder *encoder) {
         weights->classifier2, weights->projection,   weights->pool.kv, weights->pool.proj};
     size_t bytes =
         max_size(patch_embed_scratch_bytes(weights->patch), ops_mlp_scratch_bytes(&block->mlp));
-    bytes = max_size(
-        bytes, ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads, NULL));
+    const struct relative_positions grid = {
+        .height = max_size(encoder->grid.h, encoder->windows.side),
+        .width = max_size(encoder->grid.w, encoder->windows.side)};
+    bytes =
+        max_size(bytes, ops_attention_scratch_bytes(encoder->geometry->d / encoder->geometry->heads,
+                                                    encoder->geometry->relative ? &grid : NULL));
     if (weights->pool.kv) bytes = max_size(bytes, ops_mlp_scratch_bytes(&weights->pool.mlp));
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
         if (matrices[i]) bytes = max_size(bytes, ops_linear_scratch_bytes(matrices[i]));
     }
-    return (bytes + 63) / 64 * 64;
+    return (max_size(bytes, encoder->least_scratch) + 63) / 64 * 64;
 }
 
 // Attention multiplies in bf16 where the weights are not f32 and the CPU can.
@@ -173,19 +191,88 @@ static enum format attention_format(const struct encoder *encoder) {
     const struct kernels *kernels = &encoder->context->kernels;
     const size_t d = encoder->geometry->d / encoder->geometry->heads;
     const bool rough = gemm_format(encoder->weights->blocks[0].attention.qkv) != FORMAT_F32;
-    return rough && kernels->has_format[FORMAT_BF16] && d % 2 == 0 ? FORMAT_BF16 : FORMAT_F32;
+    return rough && !encoder->options.attention_f32 && kernels->has_format[FORMAT_BF16] &&
+                   d % 2 == 0
+               ? FORMAT_BF16
+               : FORMAT_F32;
 }
 
 static void *take_panels(const struct encoder *encoder, struct arena *arena, enum format format,
                          size_t rows) {
     const struct geometry *geometry = encoder->geometry;
+    const struct windows *windows = &encoder->windows;
+    const size_t sequences = encoder->options.clips * max_size(windows->rows * windows->columns, 1);
+    const size_t keys = max_size(rows, windows->rows * windows->columns * windows->side *
+                                           windows->side * encoder->options.clips);
     size_t bytes;
-    if (!ops_attention_panels(&bytes, &encoder->context->kernels, format, rows,
-                              encoder->options.clips, geometry->heads,
-                              geometry->d / geometry->heads)) {
+    if (!ops_attention_panels(&bytes, &encoder->context->kernels, format, keys, sequences,
+                              geometry->heads, geometry->d / geometry->heads)) {
         arena->overflow = true;
     }
     return arena_take(arena, bytes, 1);
+}
+
+static void layout_windows(struct encoder *encoder, struct arena *arena, size_t row_bytes) {
+    struct windows *windows = &encoder->windows;
+    if (windows->side == 0) return;
+    const size_t clips = encoder->options.clips, a_clip = windows->rows * windows->columns;
+    windows->q_starts = arena_take(arena, clips * a_clip + 1, sizeof *windows->q_starts);
+    windows->k_starts = arena_take(arena, clips * a_clip + 1, sizeof *windows->k_starts);
+    windows->queries = arena_take(arena, clips * encoder->patches, sizeof *windows->queries);
+    windows->key_rows = arena_take(arena, clips * a_clip,
+                                   windows->side * windows->side * sizeof *windows->key_rows);
+    encoder->padding = arena_take(arena, encoder->geometry->blocks, row_bytes);
+}
+
+// Rows and columns that a block of this plan attends over.
+static void attention_grid(const struct encoder *encoder, size_t block, size_t *h, size_t *w) {
+    const bool windowed = encoder->windows.side > 0 && encoder->geometry->windowed[block];
+    *h = windowed ? encoder->windows.side : encoder->grid.h;
+    *w = windowed ? encoder->windows.side : encoder->grid.w;
+}
+
+// Whether a table must hold an entry for each pair of positions: distances' own were made for another size.
+static bool is_gathered(const struct encoder *encoder, size_t block) {
+    size_t h, w, made_h, made_w;
+    attention_grid(encoder, block, &h, &w);
+    geometry_attention_grid(encoder->geometry, block, &made_h, &made_w);
+    return encoder->geometry->relative_gathered && (h != made_h || w != made_w);
+}
+
+static size_t table_bytes(const struct encoder *encoder, struct arena *arena, enum format format,
+                          size_t n) {
+    size_t bytes = 0;
+    if (!ops_table_bytes(&bytes, &encoder->context->kernels, format, n,
+                         encoder->geometry->d / encoder->geometry->heads))
+        arena->overflow = true;
+    return bytes;
+}
+
+static void layout_relative(struct encoder *encoder, struct arena *arena, enum format format) {
+    if (!encoder->geometry->relative) return;
+    const size_t blocks = encoder->geometry->blocks,
+                 d = encoder->geometry->d / encoder->geometry->heads;
+    size_t longest = 1;
+    encoder->relative = arena_take(arena, blocks, sizeof *encoder->relative);
+    for (size_t i = 0; i < blocks; i++) {
+        struct relative_positions relative = {0};
+        attention_grid(encoder, i, &relative.height, &relative.width);
+        const size_t h = relative.height, w = relative.width;
+        const bool gathered = is_gathered(encoder, i);
+        const size_t h_bytes = table_bytes(encoder, arena, format, gathered ? h : 2 * h - 1),
+                     w_bytes = table_bytes(encoder, arena, format, gathered ? w : 2 * w - 1);
+        relative.h = arena_take(arena, gathered ? h : 1, h_bytes);
+        relative.w = arena_take(arena, gathered ? w : 1, w_bytes);
+        relative.h_step = gathered ? h_bytes : 0;
+        relative.w_step = gathered ? w_bytes : 0;
+        longest = max_size(longest, gathered ? max_size(h * h, w * w) : 2 * max_size(h, w));
+        size_t made_h, made_w;
+        geometry_attention_grid(encoder->geometry, i, &made_h, &made_w);
+        if (gathered) longest = max_size(longest, max_size(made_h * made_h, made_w * made_w));
+        if (encoder->relative) encoder->relative[i] = relative;
+    }
+    encoder->table = take_floats(arena, 2 * longest, d);
+    encoder->encoded_table = take_floats(arena, longest, d + 4);
 }
 
 void encoder_layout(struct encoder *encoder, struct arena *arena) {
@@ -220,8 +307,13 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->exec.scratch_bytes = scratch_bytes(encoder);
     encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
 
+    layout_windows(encoder, arena, 3 * d * element);
+    layout_relative(encoder, arena, format);
+
     const size_t mark = arena_mark(arena);
-    encoder->qkv = (struct rows){arena_take(arena, rows, 3 * d * element), 3 * d * element, format};
+    // The last row is for padding.
+    encoder->qkv =
+        (struct rows){arena_take(arena, rows + 1, 3 * d * element), 3 * d * element, format};
     encoder->panels = take_panels(encoder, arena, format, rows);
     if (encoder->weights->pool.kv) { // runs after the blocks, in f32, in the same memory
         arena_release(arena, mark);
@@ -239,6 +331,58 @@ static void copy_row(float *to, const float *from, size_t d) {
 
 static void add_row(float *to, const float *from, size_t d) {
     for (size_t i = 0; i < d; i++) to[i] += from[i];
+}
+
+// Padding is zeros after the norm, so its q, k and v are the biases.
+static void prepare_windows(struct encoder *encoder) {
+    struct windows *windows = &encoder->windows;
+    if (windows->side == 0) return;
+    windows_fill(windows, encoder->options.clips, encoder->grid.h, encoder->grid.w,
+                 (uint32_t)(encoder->options.clips * encoder->tokens));
+    const struct gemm_epilogue epilogue = {.activation = ACTIVATION_NONE,
+                                           .format = encoder->qkv.format};
+    memset(encoder->y, 0, encoder->geometry->d * sizeof *encoder->y);
+    for (size_t i = 0; i < encoder->weights->n_blocks; i++) {
+        const struct rows row = {encoder->padding + i * encoder->qkv.bytes, encoder->qkv.bytes,
+                                 encoder->qkv.format};
+        ops_linear(&encoder->exec, encoder->weights->blocks[i].attention.qkv, row,
+                   (struct rows){encoder->y, encoder->geometry->d * sizeof *encoder->y, FORMAT_F32},
+                   1, NULL, epilogue);
+    }
+}
+
+// One table for n positions from that of made_n: of distances, or (step > 0) of all pairs.
+static void prepare_table(struct encoder *encoder, unsigned char *panels, size_t step,
+                          const float *made, size_t made_n, size_t n) {
+    const struct kernels *kernels = &encoder->context->kernels;
+    const enum format format = encoder->qkv.format;
+    const size_t d = encoder->geometry->d / encoder->geometry->heads;
+    if (step == 0) {
+        pos_embed_resize_line(encoder->table, 2 * n - 1, made, 2 * made_n - 1, d);
+        ops_table_pack(panels, kernels, format, encoder->table, 2 * n - 1, d,
+                       encoder->encoded_table);
+        return;
+    }
+    float *pairs = encoder->table, *resized = pairs + made_n * made_n * d;
+    for (size_t q = 0; q < made_n; q++)
+        memcpy(pairs + q * made_n * d, made + (made_n - 1 - q) * d, made_n * d * sizeof *pairs);
+    pos_embed_resize(resized, n, n, pairs, made_n, made_n, d, false);
+    for (size_t q = 0; q < n; q++)
+        ops_table_pack(panels + q * step, kernels, format, resized + q * n * d, n, d,
+                       encoder->encoded_table);
+}
+
+static void prepare_relative(struct encoder *encoder) {
+    for (size_t i = 0; encoder->relative && i < encoder->weights->n_blocks; i++) {
+        const struct block *block = &encoder->weights->blocks[i];
+        const struct relative_positions *relative = &encoder->relative[i];
+        size_t made_h, made_w;
+        geometry_attention_grid(encoder->geometry, i, &made_h, &made_w);
+        prepare_table(encoder, relative->h, relative->h_step, block->relative_h, made_h,
+                      relative->height);
+        prepare_table(encoder, relative->w, relative->w_step, block->relative_w, made_w,
+                      relative->width);
+    }
 }
 
 void encoder_prepare(struct encoder *encoder) {
@@ -260,18 +404,34 @@ void encoder_prepare(struct encoder *encoder) {
     } else if (geometry->positions == POSITION_FIXED) {
         memcpy(encoder->positions, weights->positions + placed * d,
                encoder->patches * d * sizeof *row);
+    } else if (geometry->positions == POSITION_NONE) {
+        memset(encoder->positions, 0, encoder->patches * d * sizeof *encoder->positions);
     } else {
+        const size_t height = geometry->table_height ? geometry->table_height : geometry->height,
+                     width = geometry->table_width ? geometry->table_width : geometry->width;
         pos_embed_resize(encoder->positions, encoder->grid.h, encoder->grid.w,
-                         weights->positions + placed * d, geometry->height / geometry->patch,
-                         geometry->width / geometry->patch, d,
+                         weights->positions + (placed + geometry->table_prefix) * d,
+                         height / geometry->patch, width / geometry->patch, d,
                          geometry->positions == POSITION_BICUBIC_ANTIALIAS);
     }
     for (size_t i = 0; i <= encoder->options.clips; i++) encoder->singles[i] = i;
     tome_prepare(&encoder->tome);
     encoder->sequence.clips = 0; // nothing has run
+    prepare_windows(encoder);
+    prepare_relative(encoder);
 }
 
 /* ---- what is counted ----------------------------------------------------------------------- */
+
+// Multiply-adds of a block's attention of n rows: each meets its sequence's keys twice, and its relative
+// positions once.
+static uint64_t attention_macs(const struct encoder *encoder, size_t block, uint64_t n) {
+    size_t h, w;
+    attention_grid(encoder, block, &h, &w);
+    const bool windowed = encoder->windows.side > 0 && encoder->geometry->windowed[block];
+    const uint64_t positions = encoder->geometry->relative ? h + w : 0;
+    return (2 * (windowed ? (uint64_t)h * w : n) + positions) * n * encoder->geometry->d;
+}
 
 uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
     const struct geometry *geometry = encoder->geometry;
@@ -279,7 +439,7 @@ uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const ui
     const uint64_t mlp = geometry->gated ? 3 * d * m : 2 * d * m;
     uint64_t macs = (kept - encoder->prefix) * d * geometry->tubelet * p * p * 3, n = kept;
     for (size_t i = 0; i < geometry->blocks; i++) {
-        macs += n * 4 * d * d + 2 * n * n * d;
+        macs += n * 4 * d * d + attention_macs(encoder, i, n);
         if (layers) n = layers[i];
         macs += n * mlp;
     }

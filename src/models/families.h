@@ -12,5 +12,7 @@ extern const struct family family_dinov2;
 extern const struct family family_dinov2_with_registers;
 extern const struct family family_siglip;
 extern const struct family family_clip;
+extern const struct family family_vitdet;
+extern const struct family family_vivit_fe;
 
 #endif

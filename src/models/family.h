@@ -13,16 +13,18 @@
 enum {
     LIMIT_SIDE = 8192,
     LIMIT_PATCH = 256,
+    LIMIT_WINDOW = 256,
     LIMIT_FRAMES = 1024,
     LIMIT_D = 16384,
     LIMIT_BLOCKS = 512
 };
 
 enum position_kind {
-    POSITION_SINUSOID,         // made from the config; no table, no other size
-    POSITION_FIXED,            // a table that belongs to one size
-    POSITION_BICUBIC,          // a table over a grid, resized without antialiasing
-    POSITION_BICUBIC_ANTIALIAS // a table over a grid, resized with antialiasing
+    POSITION_SINUSOID,          // made from the config; no table, no other size
+    POSITION_FIXED,             // a table that belongs to one size
+    POSITION_BICUBIC,           // a table over a grid, resized without antialiasing
+    POSITION_BICUBIC_ANTIALIAS, // a table over a grid, resized with antialiasing
+    POSITION_NONE,              // none
 };
 
 // A vector read from a clip's tokens after the last block.
@@ -54,6 +56,16 @@ struct geometry {
     bool qkv_bias;
     bool masked_pretraining; // MAE: ToMe's attention is plain unless asked for
     enum position_kind positions;
+    size_t table_height,
+        table_width;             // pixels that the table of positions is made for; 0: height, width
+    size_t table_prefix;         // rows of the table, before the patches', that no token takes
+    size_t window;               // side of attention windows in tokens; 0: none
+    bool windowed[LIMIT_BLOCKS]; // the blocks that attend within windows
+    size_t temporal_blocks;      // of a second encoder, over the class tokens of the snippets of
+                                 // `tubelet` frames that a clip consists of; 0: none
+    bool relative;               // decomposed relative positions
+    bool
+        relative_gathered; // at another size, the table of all pairs is resized, not that of distances
     enum final_norm final_norm;
     enum readout classifier; // what the classifier reads
     enum readout pooled;     // what VDT_POOL_HEAD gives
@@ -71,12 +83,13 @@ enum slot { // where a tensor goes; a bias stands right behind its weight
     SLOT_PROBE_PROJ_WEIGHT, SLOT_PROBE_PROJ_BIAS, SLOT_PROBE_NORM_WEIGHT, SLOT_PROBE_NORM_BIAS,
     SLOT_PROBE_FC1_WEIGHT, SLOT_PROBE_FC1_BIAS, SLOT_PROBE_FC2_WEIGHT, SLOT_PROBE_FC2_BIAS,
     SLOT_LENGTH_EMBEDDING,
+    SLOT_TEMPORAL_CLASS, SLOT_TEMPORAL_POSITIONS, SLOT_TEMPORAL_NORM_WEIGHT, SLOT_TEMPORAL_NORM_BIAS,
     MODEL_SLOTS, // those above are one a model, those below one a block
     SLOT_NORM1_WEIGHT = MODEL_SLOTS, SLOT_NORM1_BIAS, SLOT_QKV_WEIGHT, SLOT_QKV_BIAS,
     SLOT_Q_WEIGHT, SLOT_Q_BIAS, SLOT_K_WEIGHT, SLOT_K_BIAS, SLOT_V_WEIGHT, SLOT_V_BIAS,
     SLOT_PROJ_WEIGHT, SLOT_PROJ_BIAS, SLOT_SCALE1, SLOT_NORM2_WEIGHT, SLOT_NORM2_BIAS,
     SLOT_FC1_WEIGHT, SLOT_FC1_BIAS, SLOT_GATE_WEIGHT, SLOT_GATE_BIAS, SLOT_UP_WEIGHT, SLOT_UP_BIAS,
-    SLOT_FC2_WEIGHT, SLOT_FC2_BIAS, SLOT_SCALE2,
+    SLOT_FC2_WEIGHT, SLOT_FC2_BIAS, SLOT_SCALE2, SLOT_RELATIVE_H, SLOT_RELATIVE_W,
     SLOTS,
     BLOCK_SLOTS = SLOTS - MODEL_SLOTS,
 };
@@ -87,6 +100,8 @@ enum dimension { // of a shape, resolved from the geometry
     DIM_FC1, // the MLP's width, twice that where it is gated
     DIM_LABELS, DIM_STEPS, // T / s
     DIM_TUBELET, DIM_PATCH, DIM_POSITIONS, DIM_REGISTERS, DIM_PROJECTION,
+    DIM_SNIPPETS, // and a class token
+    DIM_HEAD, DIM_RELATIVE_H, DIM_RELATIVE_W, // distances in the block's grid or window
 };
 // clang-format on
 
@@ -98,11 +113,13 @@ enum rule_kind {
 
 enum need { // when a rule's tensors must be there
     NEED_ALWAYS,
-    NEED_OPTIONAL, // a pair: both or none
-    NEED_WITH,     // where the tensor of slot `other` is
-    NEED_UNLESS,   // where the tensor of slot `other` is not; both is an error
-    NEED_QKV_BIAS, // where the config says qkv_bias
-    NEED_NORM,     // where the geometry has a final norm
+    NEED_OPTIONAL,  // a pair: both or none
+    NEED_WITH,      // where the tensor of slot `other` is
+    NEED_UNLESS,    // where the tensor of slot `other` is not; both is an error
+    NEED_QKV_BIAS,  // where the config says qkv_bias
+    NEED_NORM,      // where the geometry has a final norm
+    NEED_POSITIONS, // where the geometry has positions
+    NEED_RELATIVE,  // where it has relative ones
 };
 
 enum { RULE_NAMES = 4 };
@@ -119,10 +136,11 @@ struct tensor_rule {
 struct rule_table {
     const struct tensor_rule *rules;
     size_t n;
+    bool temporal; // of the second encoder's blocks, which stand behind the first's
 };
 
 #define RULE_TABLE(rules)                                                                          \
-    { (rules), sizeof(rules) / sizeof *(rules) }
+    { (rules), sizeof(rules) / sizeof *(rules), false }
 
 enum { FAMILY_TABLES = 4, FAMILY_TYPES = 3, FAMILY_UNUSED = 8 };
 
@@ -139,10 +157,23 @@ struct family {
     void (*configure)(struct geometry *geometry, struct config *config);
 };
 
+// Frames that one sequence of the encoder takes: a clip, or a snippet of it.
+static inline size_t geometry_sequence_frames(const struct geometry *geometry) {
+    return geometry->temporal_blocks > 0 ? geometry->tubelet : geometry->frames;
+}
+
+// Snippets of a clip; 1 where the encoder takes it whole.
+static inline size_t geometry_snippets(const struct geometry *geometry) {
+    return geometry->frames / geometry_sequence_frames(geometry);
+}
+
 // The tokens before the patches.
 static inline size_t geometry_prefix(const struct geometry *geometry) {
     return geometry->class_tokens + geometry->distillation_tokens + geometry->registers;
 }
+
+// Rows and columns of tokens that block `block` of the configured size attends over.
+void geometry_attention_grid(const struct geometry *geometry, size_t block, size_t *h, size_t *w);
 
 // Fields that families spell alike: hidden_size, num_hidden_layers, num_attention_heads,
 // intermediate_size, hidden_act, layer_norm_eps, image_size, patch_size, num_channels, qkv_bias,

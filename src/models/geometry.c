@@ -54,6 +54,12 @@ void geometry_read_common(struct geometry *geometry, struct config *config) {
     }
 }
 
+void geometry_attention_grid(const struct geometry *geometry, size_t block, size_t *h, size_t *w) {
+    const bool windowed = geometry->window > 0 && geometry->windowed[block];
+    *h = windowed ? geometry->window : geometry->height / geometry->patch;
+    *w = windowed ? geometry->window : geometry->width / geometry->patch;
+}
+
 void geometry_check_pooler(struct config *config) {
     const char *name = config_string(config, "pooler_act", "tanh");
     if (strcmp(name, "tanh") != 0) {

@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/io.h"
+#include "models/factorised.h"
 #include "models/timm.h"
 
 enum { MODEL_CARD_BYTES = 4 << 20 };
@@ -272,7 +273,7 @@ static int fill_info(struct vdt_model *model, vdt_error *error) {
     const struct geometry *geometry = &model->geometry;
     vdt_model_info *info = &model->info;
     const struct encoder_options options = {.clips = 1,
-                                            .frames = geometry->frames,
+                                            .frames = geometry_sequence_frames(geometry),
                                             .height = info->height,
                                             .width = info->width,
                                             .layer = ENCODER_LAST};
@@ -297,6 +298,14 @@ static int fill_info(struct vdt_model *model, vdt_error *error) {
     info->parameters = model->weights.parameters;
     info->weight_bytes = model->weights.bytes;
     info->macs = encoder_macs(&encoder);
+    if (geometry->temporal_blocks == 0) return VDT_OK;
+    struct factorised factorised;
+    const int planned =
+        factorised_plan(&factorised, &encoder, 1, VDT_POOL_NONE_WANTED, ENCODER_LAST, error);
+    if (planned) return planned;
+    info->tokens *= (uint32_t)factorised.snippets;
+    info->labels = (uint32_t)factorised.n_logits;
+    info->macs = info->macs * factorised.snippets + factorised_macs(&factorised);
     return VDT_OK;
 }
 

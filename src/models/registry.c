@@ -6,7 +6,8 @@
 static const struct family *const families[] = {
     &family_videomae, &family_vivit,  &family_vit,
     &family_deit,     &family_dinov2, &family_dinov2_with_registers,
-    &family_siglip,   &family_clip,
+    &family_siglip,   &family_clip,   &family_vitdet,
+    &family_vivit_fe,
 };
 
 const struct family *family_at(size_t index) {
@@ -35,6 +36,8 @@ static const struct arch archs[] = {
     {"vivit-base", "vivit", 768, 12, 12, 3072, 224, 400},
     {"dinov2-small", "dinov2", 384, 12, 6, 1536, 224, 0},
     {"dinov2-base", "dinov2", 768, 12, 12, 3072, 224, 0},
+    {"vivit-fe-base", "vivit_fe", 768, 12, 12, 3072, 224, 400},
+    {"vitdet-base", "vitdet", 768, 12, 12, 3072, 1024, 0},
 };
 
 const struct arch *arch_at(size_t index) {

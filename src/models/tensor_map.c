@@ -6,12 +6,16 @@
 #include "core/checked.h"
 
 size_t geometry_position_rows(const struct geometry *geometry) {
-    return geometry->class_tokens + geometry->distillation_tokens +
-           geometry->frames / geometry->tubelet * (geometry->height / geometry->patch) *
-               (geometry->width / geometry->patch);
+    const size_t height = geometry->table_height ? geometry->table_height : geometry->height,
+                 width = geometry->table_width ? geometry->table_width : geometry->width;
+    return geometry->class_tokens + geometry->distillation_tokens + geometry->table_prefix +
+           geometry_sequence_frames(geometry) / geometry->tubelet * (height / geometry->patch) *
+               (width / geometry->patch);
 }
 
-static size_t dimension_size(const struct geometry *geometry, enum dimension dimension) {
+static size_t dimension_size(const struct geometry *geometry, enum dimension dimension,
+                             size_t block) {
+    size_t h, w;
     switch (dimension) {
     case DIM_NONE: return 0;
     case DIM_1: return 1;
@@ -28,6 +32,12 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
     case DIM_POSITIONS: return geometry_position_rows(geometry);
     case DIM_REGISTERS: return geometry->registers;
     case DIM_PROJECTION: return geometry->projection;
+    case DIM_SNIPPETS: return 1 + geometry_snippets(geometry);
+    case DIM_HEAD: return geometry->d / geometry->heads;
+    case DIM_RELATIVE_H:
+    case DIM_RELATIVE_W:
+        geometry_attention_grid(geometry, block, &h, &w);
+        return 2 * (dimension == DIM_RELATIVE_H ? h : w) - 1;
     }
     return 0;
 }
@@ -37,7 +47,7 @@ static size_t dimension_size(const struct geometry *geometry, enum dimension dim
 // One tensor of a rule: the weight, or a pair's bias.
 struct role {
     const struct tensor_rule *rule; // NULL: none
-    bool bias;
+    bool bias, temporal;
 };
 
 static size_t parts_of(const struct tensor_rule *rule) {
@@ -54,11 +64,11 @@ static const char *role_suffix(struct role role) {
 }
 
 // Writes the shape; returns the number of dimensions. A bias has its weight's first.
-static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role,
+static size_t role_shape(size_t shape[TENSOR_DIMENSIONS], struct role role, size_t block,
                          const struct geometry *geometry) {
     size_t n = 0;
     while (role.rule->shape[n] != DIM_NONE && !(role.bias && n == 1)) {
-        shape[n] = dimension_size(geometry, role.rule->shape[n]);
+        shape[n] = dimension_size(geometry, role.rule->shape[n], block);
         n++;
     }
     return n;
@@ -79,16 +89,19 @@ static const struct rule_table common_table = RULE_TABLE(common_rules);
 // they are a block's, until one fails.
 typedef int role_visitor(void *argument, struct role role, size_t block);
 
-static int for_each_role(const struct family *family, size_t blocks, role_visitor *visit,
-                         void *argument) {
+static int for_each_role(const struct family *family, size_t blocks, size_t temporal_blocks,
+                         role_visitor *visit, void *argument) {
     for (size_t t = 0; t <= FAMILY_TABLES; t++) {
         const struct rule_table *table = t < FAMILY_TABLES ? family->tables[t] : &common_table;
         for (size_t i = 0; table && i < table->n; i++) {
             const struct tensor_rule *rule = &table->rules[i];
-            const size_t copies = rule->slot < MODEL_SLOTS ? 1 : blocks;
+            const size_t first = table->temporal ? blocks : 0;
+            const size_t copies = rule->slot < MODEL_SLOTS ? 1
+                                  : table->temporal        ? temporal_blocks
+                                                           : blocks;
             for (size_t n = 0; n < copies * parts_of(rule); n++) {
-                const struct role role = {rule, n % parts_of(rule) == 1};
-                const int status = visit(argument, role, n / parts_of(rule));
+                const struct role role = {rule, n % parts_of(rule) == 1, table->temporal};
+                const int status = visit(argument, role, first + n / parts_of(rule));
                 if (status) return status;
             }
         }
@@ -138,14 +151,15 @@ static int try_role(void *argument, struct role role, size_t block) {
 // The role of the tensor called `name` and the block in its name.
 static struct role find_role(const struct family *family, const char *name, size_t *block) {
     struct search search = {.name = name};
-    for_each_role(family, 1, try_role, &search);
+    for_each_role(family, 1, 1, try_role, &search);
     *block = search.block;
     return search.found;
 }
 
 // The role's first name with the family's prefix and the block's number, for messages.
 static void role_name(char *text, size_t text_bytes, struct role role, const struct family *family,
-                      size_t block) {
+                      const struct geometry *geometry, size_t block) {
+    if (role.temporal) block -= geometry->blocks;
     const char *name = role.rule->names[0], *number = strchr(name, '#');
     if (number) {
         snprintf(text, text_bytes, "%s%.*s%zu%s%s", family->prefix, (int)(number - name), name,
@@ -159,22 +173,26 @@ struct naming {
     char *text;
     size_t text_bytes, block;
     const struct family *family;
+    const struct geometry *geometry;
     enum slot slot;
 };
 
 static int name_role(void *argument, struct role role, size_t block) {
     (void)block;
     const struct naming *naming = argument;
-    if (role_slot(role) != naming->slot) return VDT_OK;
-    role_name(naming->text, naming->text_bytes, role, naming->family, naming->block);
+    const bool temporal = naming->slot >= MODEL_SLOTS && naming->block >= naming->geometry->blocks;
+    const bool of_block = naming->slot >= MODEL_SLOTS;
+    if (role_slot(role) != naming->slot || (of_block && role.temporal != temporal)) return VDT_OK;
+    role_name(naming->text, naming->text_bytes, role, naming->family, naming->geometry,
+              naming->block);
     return VDT_END;
 }
 
-void tensor_map_name(char *text, size_t text_bytes, const struct family *family, enum slot slot,
-                     size_t block) {
-    struct naming naming = {text, text_bytes, block, family, slot};
+void tensor_map_name(char *text, size_t text_bytes, const struct family *family,
+                     const struct geometry *geometry, enum slot slot, size_t block) {
+    struct naming naming = {text, text_bytes, block, family, geometry, slot};
     snprintf(text, text_bytes, "?");
-    for_each_role(family, 1, name_role, &naming);
+    for_each_role(family, 1, 1, name_role, &naming);
 }
 
 // A pattern of unused tensors: '*' at the end or the beginning matches anything.
@@ -215,7 +233,7 @@ static bool is_classifier(struct role role) {
     return role.rule->shape[0] == DIM_LABELS;
 }
 
-static int check_tensor(const struct safetensors_entry *entry, struct role role,
+static int check_tensor(const struct safetensors_entry *entry, struct role role, size_t block,
                         struct geometry *geometry, const char *file, vdt_error *error) {
     const struct tensor *tensor = &entry->tensor;
     const bool classifier = is_classifier(role);
@@ -223,7 +241,7 @@ static int check_tensor(const struct safetensors_entry *entry, struct role role,
         geometry->labels = tensor->shape[0];
     }
     size_t shape[TENSOR_DIMENSIONS];
-    const size_t n = role_shape(shape, role, geometry);
+    const size_t n = role_shape(shape, role, block, geometry);
     const size_t more = role.rule->slot == SLOT_LENGTH_EMBEDDING && tensor->n_dimensions == n + 1 &&
                         tensor->shape[0] == 1;
     if (tensor->n_dimensions != n + more ||
@@ -254,16 +272,18 @@ static int place_tensor(struct tensor_map *map, struct geometry *geometry,
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: unknown to the family %s", file,
                            entry->name, family->name);
     }
-    if (role.rule->slot >= MODEL_SLOTS && block >= geometry->blocks) {
+    const size_t blocks = role.temporal ? geometry->temporal_blocks : geometry->blocks;
+    if (role.rule->slot >= MODEL_SLOTS && block >= blocks) {
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: the config has only %zu blocks",
-                           file, entry->name, geometry->blocks);
+                           file, entry->name, blocks);
     }
+    if (role.temporal) block += geometry->blocks;
     const struct tensor **slot = place(map, role_slot(role), block);
     if (*slot) {
         return status_fail(error, VDT_ERROR_FORMAT, "%s: tensor %s: defined twice", file,
                            entry->name);
     }
-    const int status = check_tensor(entry, role, geometry, file, error);
+    const int status = check_tensor(entry, role, block, geometry, file, error);
     if (status) return status;
     *slot = &entry->tensor;
     map->timm_names = map->timm_names || strncmp(name, "blocks.", 7) == 0;
@@ -286,6 +306,8 @@ static bool is_needed(const struct tensor_map *map, const struct geometry *geome
     case NEED_UNLESS: return tensor_map_find(map, rule->other, block) == NULL;
     case NEED_QKV_BIAS: return geometry->qkv_bias;
     case NEED_NORM: return geometry->final_norm != FINAL_NORM_NONE;
+    case NEED_POSITIONS: return geometry->positions != POSITION_NONE;
+    case NEED_RELATIVE: return geometry->relative;
     }
     return true;
 }
@@ -302,7 +324,7 @@ static int check_need(void *argument, struct role role, size_t block) {
     const struct tensor_rule *rule = role.rule;
     const bool found = tensor_map_find(needs->map, role_slot(role), block) != NULL;
     char name[256];
-    role_name(name, sizeof name, role, needs->family, block);
+    role_name(name, sizeof name, role, needs->family, needs->geometry, block);
     if (!found && is_needed(needs->map, needs->geometry, role, block)) {
         return status_fail(needs->error, VDT_ERROR_FORMAT, "weights: expected tensor %s, not found",
                            name);
@@ -336,7 +358,7 @@ int tensor_map_open(struct tensor_map *out, struct memory *memory, struct geomet
                     const struct family *family, const struct checkpoint *checkpoint,
                     vdt_error *error) {
     struct tensor_map map = {0};
-    int status = allocate(&map, memory, geometry->blocks, error);
+    int status = allocate(&map, memory, geometry->blocks + geometry->temporal_blocks, error);
     for (size_t s = 0; !status && s < checkpoint->n; s++) {
         const struct shard *shard = &checkpoint->shards[s];
         for (size_t i = 0; !status && i < shard->tensors.n; i++) {
@@ -345,7 +367,9 @@ int tensor_map_open(struct tensor_map *out, struct memory *memory, struct geomet
         }
     }
     struct needs needs = {&map, geometry, family, error};
-    if (!status) status = for_each_role(family, geometry->blocks, check_need, &needs);
+    if (!status)
+        status =
+            for_each_role(family, geometry->blocks, geometry->temporal_blocks, check_need, &needs);
     if (status) {
         tensor_map_close(&map, memory);
     } else {
@@ -375,7 +399,7 @@ static int place_shape(void *argument, struct role role, size_t block) {
     const size_t at = slot < MODEL_SLOTS ? (size_t)slot : slot + block * BLOCK_SLOTS;
     struct tensor *tensor = &map->shapes[at];
     *tensor = (struct tensor){.dtype = DTYPE_F32, .element_bytes = sizeof(float), .count = 1};
-    tensor->n_dimensions = role_shape(tensor->shape, role, making->geometry);
+    tensor->n_dimensions = role_shape(tensor->shape, role, block, making->geometry);
     for (size_t i = 0; i < tensor->n_dimensions; i++) tensor->count *= tensor->shape[i];
     *place(map, slot, block) = tensor;
     return VDT_OK;
@@ -385,14 +409,17 @@ int tensor_map_open_empty(struct tensor_map *out, struct memory *memory,
                           const struct geometry *geometry, const struct family *family,
                           vdt_error *error) {
     struct tensor_map map = {0};
-    int status = allocate(&map, memory, geometry->blocks, error);
+    int status = allocate(&map, memory, geometry->blocks + geometry->temporal_blocks, error);
     if (!status) {
-        map.shapes = mem_alloc(memory, MODEL_SLOTS + geometry->blocks * BLOCK_SLOTS,
-                               sizeof *map.shapes, "tensors", error);
+        map.shapes = mem_alloc(
+            memory, MODEL_SLOTS + (geometry->blocks + geometry->temporal_blocks) * BLOCK_SLOTS,
+            sizeof *map.shapes, "tensors", error);
         if (!map.shapes) status = VDT_ERROR_MEMORY;
     }
     struct making making = {&map, geometry};
-    if (!status) status = for_each_role(family, geometry->blocks, place_shape, &making);
+    if (!status)
+        status = for_each_role(family, geometry->blocks, geometry->temporal_blocks, place_shape,
+                               &making);
     if (status) {
         tensor_map_close(&map, memory);
     } else {

@@ -33,8 +33,8 @@ void tensor_map_close(struct tensor_map *map, struct memory *memory);
 const struct tensor *tensor_map_find(const struct tensor_map *map, enum slot slot, size_t block);
 
 // The first name of a slot's tensor with prefix and block number, for messages.
-void tensor_map_name(char *text, size_t text_bytes, const struct family *family, enum slot slot,
-                     size_t block);
+void tensor_map_name(char *text, size_t text_bytes, const struct family *family,
+                     const struct geometry *geometry, enum slot slot, size_t block);
 
 // The positions' table: rows of the prefix before those of the patches.
 size_t geometry_position_rows(const struct geometry *geometry);

@@ -25,6 +25,7 @@ static bool is_scale(enum slot slot) {
     case SLOT_NORM1_WEIGHT:
     case SLOT_NORM2_WEIGHT:
     case SLOT_PROBE_NORM_WEIGHT:
+    case SLOT_TEMPORAL_NORM_WEIGHT:
     case SLOT_SCALE1:
     case SLOT_SCALE2: return true;
     default: return false;
@@ -95,7 +96,7 @@ static int read_numbers(struct builder *builder, float *out, enum slot slot, siz
     io_release(tensor->data + begin * tensor->element_bytes, n * tensor->element_bytes);
     if (tensor_is_finite(out, n)) return VDT_OK;
     char name[256];
-    tensor_map_name(name, sizeof name, builder->family, slot, block);
+    tensor_map_name(name, sizeof name, builder->family, builder->geometry, slot, block);
     return status_fail(error, VDT_ERROR_NUMERIC,
                        "weights: tensor %s: found NaN or infinity among its numbers", name);
 }
@@ -279,6 +280,23 @@ static int build_embedding(struct builder *builder, vdt_error *error) {
     return status;
 }
 
+// Files count the distance from key to query, q - k; the other way round, a query's row is contiguous.
+static int read_relative(struct builder *builder, float **out, enum slot slot, size_t block,
+                         vdt_error *error) {
+    const int status = read_vector(builder, out, slot, block, error);
+    if (status || !*out) return status;
+    const struct tensor *tensor = find(builder, slot, block);
+    const size_t rows = tensor->shape[0], d = tensor->shape[1];
+    for (size_t row = 0; row < rows / 2; row++) {
+        for (size_t i = 0; i < d; i++) {
+            float *low = *out + row * d + i, *high = *out + (rows - 1 - row) * d + i, swap = *low;
+            *low = *high;
+            *high = swap;
+        }
+    }
+    return VDT_OK;
+}
+
 static int build_attention(struct builder *builder, struct block *block, size_t i,
                            vdt_error *error) {
     const struct parts fused = {.weights = {SLOT_QKV_WEIGHT},
@@ -300,6 +318,8 @@ static int build_attention(struct builder *builder, struct block *block, size_t 
         status = read_linear(builder, &block->attention.proj, SLOT_PROJ_WEIGHT, SLOT_PROJ_BIAS,
                              SLOT_SCALE1, builder->formats->block, i, error);
     }
+    if (!status) status = read_relative(builder, &block->relative_h, SLOT_RELATIVE_H, i, error);
+    if (!status) status = read_relative(builder, &block->relative_w, SLOT_RELATIVE_W, i, error);
     return status;
 }
 
@@ -383,6 +403,16 @@ static int build_head(struct builder *builder, vdt_error *error) {
         status = read_norm(builder, &weights->fc_norm, SLOT_FC_NORM_WEIGHT, SLOT_FC_NORM_BIAS, 0,
                            FC_NORM_EPS, error);
     }
+    if (!status) {
+        status = read_norm(builder, &weights->temporal_norm, SLOT_TEMPORAL_NORM_WEIGHT,
+                           SLOT_TEMPORAL_NORM_BIAS, 0, builder->geometry->eps, error);
+    }
+    if (!status)
+        status = read_vector(builder, &weights->temporal_class, SLOT_TEMPORAL_CLASS, 0, error);
+    if (!status) {
+        status =
+            read_vector(builder, &weights->temporal_positions, SLOT_TEMPORAL_POSITIONS, 0, error);
+    }
     if (!status)
         status = read_head(builder, &weights->pooler, SLOT_POOLER_WEIGHT, SLOT_POOLER_BIAS, error);
     if (!status) {
@@ -425,8 +455,10 @@ int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
                  const struct weight_formats *formats, const struct geometry *geometry,
                  const struct family *family, const struct tensor_map *map, uint64_t seed,
                  vdt_error *error) {
-    struct weights weights = {.memory = memory, .n_blocks = geometry->blocks};
-    weights.blocks = mem_alloc(memory, geometry->blocks, sizeof *weights.blocks, "weights", error);
+    struct weights weights = {
+        .memory = memory, .n_blocks = geometry->blocks, .n_temporal = geometry->temporal_blocks};
+    const size_t blocks = weights.n_blocks + weights.n_temporal;
+    weights.blocks = mem_alloc(memory, blocks, sizeof *weights.blocks, "weights", error);
     if (!weights.blocks) return VDT_ERROR_MEMORY;
     struct builder builder = {.weights = &weights,
                               .memory = memory,
@@ -437,7 +469,7 @@ int weights_open(struct weights *out, struct memory *memory, struct pool *pool,
                               .seed = seed,
                               .error = error};
     pthread_mutex_init(&builder.lock, NULL);
-    pool_run(pool, MODEL_TASKS + 2 * geometry->blocks, build_task, &builder);
+    pool_run(pool, MODEL_TASKS + 2 * blocks, build_task, &builder);
     pthread_mutex_destroy(&builder.lock);
     weights.parameters = builder.parameters;
     weights.bytes = builder.bytes;
@@ -457,7 +489,7 @@ static void close_norm(struct memory *memory, struct norm *norm) {
 void weights_close(struct weights *weights) {
     struct memory *memory = weights->memory;
     if (!memory) return;
-    for (size_t i = 0; i < weights->n_blocks; i++) {
+    for (size_t i = 0; i < weights->n_blocks + weights->n_temporal; i++) {
         struct block *block = &weights->blocks[i];
         close_norm(memory, &block->norm1);
         close_norm(memory, &block->norm2);
@@ -465,18 +497,22 @@ void weights_close(struct weights *weights) {
         gemm_close(&block->attention.proj);
         gemm_close(&block->mlp.fc1);
         gemm_close(&block->mlp.fc2);
+        mem_free(memory, block->relative_h);
+        mem_free(memory, block->relative_w);
     }
     struct gemm **matrices[] = {
         &weights->patch,       &weights->pooler,       &weights->classifier,
         &weights->classifier2, &weights->projection,   &weights->pool.kv,
         &weights->pool.proj,   &weights->pool.mlp.fc1, &weights->pool.mlp.fc2};
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) gemm_close(matrices[i]);
-    float *vectors[] = {weights->class_token, weights->distillation_token, weights->registers,
-                        weights->positions,   weights->length_rows,        weights->pool.q};
+    float *vectors[] = {weights->class_token,    weights->distillation_token, weights->registers,
+                        weights->positions,      weights->length_rows,        weights->pool.q,
+                        weights->temporal_class, weights->temporal_positions};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) mem_free(memory, vectors[i]);
     close_norm(memory, &weights->pre_norm);
     close_norm(memory, &weights->norm);
     close_norm(memory, &weights->fc_norm);
+    close_norm(memory, &weights->temporal_norm);
     close_norm(memory, &weights->pool.norm);
     mem_free(memory, weights->blocks);
     *weights = (struct weights){0};

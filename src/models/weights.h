@@ -14,6 +14,9 @@ struct block {
     struct norm norm1, norm2;
     struct attention attention;
     struct mlp mlp;
+    float *relative_h,
+        *relative_w; // (2 S - 1, head width) for distances k - q of -(S - 1) .. S - 1, S the
+                     // side of the configured grid or window; NULL: none
 };
 
 struct weights {
@@ -25,8 +28,10 @@ struct weights {
     float *positions;                    // (rows, D), NULL for sinusoids
     float *length_rows;                  // (T / s, D), RLT's length embeddings
     struct norm pre_norm, norm, fc_norm; // weight NULL where there is none
-    struct block *blocks;                // (n_blocks)
-    size_t n_blocks;
+    struct block *blocks;                // (n_blocks + n_temporal)
+    size_t n_blocks, n_temporal;
+    struct norm temporal_norm;
+    float *temporal_class, *temporal_positions; // (D), (1 + snippets, D)
     struct gemm *pooler, *classifier, *classifier2, *projection;
     struct attention_pool pool;
     uint64_t parameters; // numbers in the tensors

@@ -10,14 +10,12 @@ struct attention {
     struct gemm *proj; // (D, D)
 };
 
-// x (n, D) += proj(attention(qkv(norm x))), n = starts[n_sequences]; x is f32. key_bias (n) is added to the
-// logits of each key; NULL: none.
+// x (n, D) += proj(attention(qkv(norm x))); x is f32. `shape` says who attends to whom.
 // Workspace: qkv (n, 3D), whose format is that of the attention's products; mixed (n, D), f32 or in the
 // projection's format; panels as ops_attention asks. Keys stay in qkv.
 void attention_forward(struct exec *exec, const struct attention *attention,
                        const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
-                       void *panels, const size_t *starts, size_t n_sequences, size_t heads,
-                       const float *key_bias);
+                       void *panels, const struct attention_shape *shape, size_t n);
 
 // The keys in qkv (n, 3D): (n, D).
 struct rows attention_keys(struct rows qkv, size_t d_model);

@@ -65,6 +65,16 @@ static size_t clamp_index(ptrdiff_t index, size_t n) {
     return index < 0 ? 0 : min_size((size_t)index, n - 1);
 }
 
+void pos_embed_resize_line(float *out, size_t n, const float *table, size_t in_n, size_t d) {
+    for (size_t i = 0; i < n; i++) {
+        const double at = fmax(((double)i + 0.5) * (double)in_n / (double)n - 0.5, 0.0);
+        const size_t low = (size_t)at, high = min_size(low + 1, in_n - 1);
+        const float share = (float)(at - (double)low);
+        for (size_t c = 0; c < d; c++)
+            out[i * d + c] = (1.0f - share) * table[low * d + c] + share * table[high * d + c];
+    }
+}
+
 void pos_embed_resize(float *out, size_t h, size_t w, const float *table, size_t in_h, size_t in_w,
                       size_t d, bool antialias) {
     if (h == in_h && w == in_w) {

@@ -10,6 +10,9 @@
 // f32; p counts the tokens of a clip in (t, h, w) order (VideoMAE). out: (n, D).
 void pos_embed_sinusoid(float *out, size_t n, size_t d);
 
+// out (n, D) <- the table (in_n, D) resized linearly as PyTorch's interpolate does with align_corners off.
+void pos_embed_resize_line(float *out, size_t n, const float *table, size_t in_n, size_t d);
+
 // out (h, w, D) <- the table (in_h, in_w, D) resized bicubically as PyTorch's interpolate does with
 // align_corners off: a = -0.75 and four taps, or, `antialias`, a = -0.5 and taps that widen when
 // the grid shrinks. A grid of the table's size is copied.

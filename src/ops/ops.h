@@ -50,6 +50,10 @@ void ops_linear(struct exec *exec, const struct gemm *w, struct rows y, struct r
                 const struct norm *norm, struct gemm_epilogue epilogue);
 size_t ops_linear_scratch_bytes(const struct gemm *w);
 
+// The same for rows x[index[i]], i < rows: they are read where they lie. y (rows, N), one after the other.
+void ops_linear_at(struct exec *exec, const struct gemm *w, struct rows y, struct rows x,
+                   const uint32_t *index, size_t rows, struct gemm_epilogue epilogue);
+
 // x (rows, D) += fc2(act(fc1(norm x))), or, gated, fc2(silu(gate) * up) with gate and up the two halves of
 // fc1's rows (SwiGLU, Shazeer 2020). x is f32. The hidden layer stays in the tasks' scratch memory.
 struct mlp {
@@ -63,6 +67,15 @@ void ops_mlp(struct exec *exec, const struct mlp *mlp, const struct norm *norm, 
              size_t rows);
 size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
 
+// y (rows, D) f32 = the MLP of rows x[index[i]], i < rows, which are normalised already and are f32 or in
+// fc1's format.
+void ops_mlp_at(struct exec *exec, const struct mlp *mlp, struct rows y, struct rows x,
+                const uint32_t *index, size_t rows);
+
+// y[index[i]] <- x[i], rows of `bytes` bytes of the same format.
+void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct rows x,
+                 size_t rows, size_t bytes);
+
 /* ---- attention ----------------------------------------------------------------------------- */
 
 // Scaled dot-product attention of packed sequences (Vaswani et al. 2017), the online softmax over tiles
@@ -75,20 +88,38 @@ size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
 //
 //     logit_ij = scale q_i . k_j  +  bias_j  +  q_i . h[y_j - y_i + height - 1]  +  q_i . w[x_j - x_i + width - 1]
 //
+// Sequences whose rows do not lie side by side (windows of a grid) list them; with `queries` only some of
+// a sequence's positions attend.
+//
 // The last two are decomposed relative positions (Li et al. 2022, MViTv2, section 4.1; as in ViTDet), of
 // the unscaled q: the tokens of every sequence are then a grid (height, width), row by row.
+//
+// The tables are panels (kernels.h) in the format of q, (2 height - 1, d) and (2 width - 1, d); with steps,
+// each query position has a table of its own, (height, d) or (width, d), that of position p at p * step, and
+// its entry for key position y or x stands at y or x.
 struct relative_positions {
-    const struct gemm *h, *w; // (2 height - 1, d), (2 width - 1, d), in the format of q
+    unsigned char *h, *w;
     size_t height, width;
+    size_t h_step, w_step; // bytes; 0: tables of distances
 };
+
+// Bytes of a table of n rows as panels, and packing it; encoded: workspace of n rows in the format.
+bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format format, size_t n,
+                     size_t d);
+void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
+                    const float *table, size_t n, size_t d, void *encoded);
 
 struct attention_shape {
     size_t n_sequences;
     const size_t *q_starts,
-        *k_starts;         // (n_sequences + 1), ascending from 0; no sequence without keys
-    size_t heads, d;       // d <= ATTENTION_MAX_D
-    float scale;           // of the scores, > 0: d^-1/2
-    const float *key_bias; // (keys), the same for every head; NULL: none
+        *k_starts; // (n_sequences + 1), ascending from 0; no sequence without keys
+    const uint32_t
+        *key_rows; // (keys) rows of k and v, and of q and y, that sequences consist of; NULL:
+                   // key j is row j
+    const uint32_t *queries; // (queries) each one's position in its sequence; NULL: in their order
+    size_t heads, d;         // d <= ATTENTION_MAX_D
+    float scale;             // of the scores, > 0: d^-1/2
+    const float *key_bias;   // (keys), the same for every head; NULL: none
     const struct relative_positions *relative; // NULL: none
 };
 

@@ -8,37 +8,21 @@
 //
 // and at the end O / l. Scores of one tile and block live in the thread's scratch memory. Whatever is added
 // to the logits is what their product starts from, divided by the scale that follows.
+#include "ops/attention_tile.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "core/checked.h"
-#include "ops/ops.h"
-
-enum { TILE = 48, BLOCK = 256 }; // query rows of a task; keys of a block, a multiple of every panel
-
-struct attention {
-    struct exec *exec;
-    const struct kernels *kernels;
-    const struct attention_shape *shape;
-    enum format format; // of q, k, v and the products
-    struct rows y, q, k, v;
-    unsigned char *panels;
-};
-
-static const unsigned char *row_at(struct rows rows, size_t i, size_t column) {
-    return (const unsigned char *)rows.data + i * rows.bytes +
-           column * (rows.format == FORMAT_BF16 ? 2 : 4);
-}
 
 /* ---- panels -------------------------------------------------------------------------------- */
 
-// Bytes of one head's K^T panels and V panels for n keys.
-static size_t key_panel_bytes(const struct attention *run, size_t n) {
+size_t attention_key_bytes(const struct attention *run, size_t n) {
     const size_t panel = run->kernels->panel;
     return ceil_div(n, panel) * panel * format_lanes(run->format, run->shape->d) * LANE_BYTES;
 }
 
-static size_t value_panel_bytes(const struct attention *run, size_t n) {
+size_t attention_value_bytes(const struct attention *run, size_t n) {
     const size_t panel = run->kernels->panel;
     return ceil_div(run->shape->d, panel) * panel * format_lanes(run->format, n) * LANE_BYTES;
 }
@@ -59,46 +43,78 @@ bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum for
 
 // Where the panels of (sequence, head) start. Those of earlier sequences come first; an upper bound of
 // their size (a panel more keys and a lane more values each) keeps the offset a formula.
-static unsigned char *head_panels(const struct attention *run, size_t sequence, size_t head) {
+unsigned char *attention_head_panels(const struct attention *run, size_t sequence, size_t head) {
     const struct attention_shape *shape = run->shape;
     const size_t panel = run->kernels->panel, first = shape->k_starts[sequence];
     const size_t n = shape->k_starts[sequence + 1] - first;
     const size_t key_lanes = (first + sequence * panel) * format_lanes(run->format, shape->d);
     const size_t value_lanes =
         (format_lanes(run->format, first) + sequence) * ceil_div(shape->d, panel) * panel;
-    const size_t one = key_panel_bytes(run, n) + value_panel_bytes(run, n);
+    const size_t one = attention_key_bytes(run, n) + attention_value_bytes(run, n);
     return run->panels + (key_lanes + value_lanes) * shape->heads * LANE_BYTES + one * head;
+}
+
+// `some` rows of k or v, one after the other in `out`.
+static void gather(unsigned char *out, const struct attention *run, struct rows rows,
+                   const uint32_t *index, size_t some, size_t column) {
+    const size_t bytes = run->shape->d * (rows.format == FORMAT_BF16 ? 2 : 4);
+    for (size_t i = 0; i < some; i++)
+        memcpy(out + i * bytes, attention_row(rows, index[i], column), bytes);
+}
+
+// Rows that do not lie side by side are packed a panel's worth at a time, through scratch memory.
+static void pack_gathered(const struct attention *run, unsigned char *keys, unsigned char *values,
+                          struct rows k, struct rows v, const uint32_t *index, size_t n,
+                          size_t head, unsigned char *scratch) {
+    const struct kernels *kernels = run->kernels;
+    const size_t d = run->shape->d, panel = kernels->panel, lanes = format_lanes(run->format, d);
+    const size_t element = run->format == FORMAT_BF16 ? 2 : 4;
+    const size_t panel_bytes = format_lanes(run->format, n) * panel * LANE_BYTES;
+    for (size_t first = 0; first < n; first += panel) {
+        const size_t some = min_size(panel, n - first);
+        gather(scratch, run, k, index + first, some, head * d);
+        kernels->pack_rows(keys + first * lanes * LANE_BYTES, scratch, d * element, some, lanes);
+        gather(scratch, run, v, index + first, some, head * d);
+        unsigned char *to = values + format_lanes(run->format, first) * panel * LANE_BYTES;
+        for (size_t column = 0; column < d; column += panel, to += panel_bytes)
+            kernels->pack_columns[run->format](to, scratch + column * element, d, some,
+                                               min_size(panel, d - column));
+    }
+}
+
+void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
+                    struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch) {
+    const struct kernels *kernels = run->kernels;
+    const size_t d = run->shape->d, element = run->format == FORMAT_BF16 ? 2 : 4;
+    unsigned char *values = panels + attention_key_bytes(run, n);
+    if (index) {
+        pack_gathered(run, panels, values, k, v, index, n, head, scratch);
+        return;
+    }
+    kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n,
+                       format_lanes(run->format, d));
+    kernels->pack_columns[run->format](values, attention_row(v, 0, head * d), v.bytes / element, n,
+                                       d);
+}
+
+static struct rows rows_from(struct rows rows, size_t first) {
+    rows.data = (unsigned char *)rows.data + first * rows.bytes;
+    return rows;
 }
 
 static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
-    (void)scratch;
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
-    const struct kernels *kernels = run->kernels;
-    const size_t sequence = task / shape->heads, head = task % shape->heads, d = shape->d;
+    const size_t sequence = task / shape->heads, head = task % shape->heads;
     const size_t first = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - first;
-    unsigned char *keys = head_panels(run, sequence, head),
-                  *values = keys + key_panel_bytes(run, n);
-    const size_t v_stride = run->v.bytes / (run->format == FORMAT_BF16 ? 2 : 4);
-    kernels->pack_rows(keys, row_at(run->k, first, head * d), run->k.bytes, n,
-                       format_lanes(run->format, d));
-    kernels->pack_columns[run->format](values, row_at(run->v, first, head * d), v_stride, n, d);
+    const uint32_t *index = shape->key_rows ? shape->key_rows + first : NULL;
+    attention_pack(run, attention_head_panels(run, sequence, head),
+                   index ? run->k : rows_from(run->k, first),
+                   index ? run->v : rows_from(run->v, first), index, n, head, scratch);
 }
 
 /* ---- tiles --------------------------------------------------------------------------------- */
-
-// A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
-// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1),
-// and what their products need.
-struct tile {
-    const void *q_rows[TILE], *p_rows[TILE];
-    struct softmax_state state[TILE];
-    float scores[TILE * BLOCK];
-    uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
-    float *o, *h, *w;
-    unsigned char *products;
-};
 
 // Floats of a table's products, whole cache lines.
 static size_t relative_floats(size_t positions) {
@@ -112,44 +128,85 @@ static size_t tile_bytes(size_t d) {
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
     if (!relative) return tile_bytes(d);
     return tile_bytes(d) +
-           (relative_floats(relative->height) + relative_floats(relative->width)) * sizeof(float) +
-           max_size(gemm_scratch_bytes(relative->h), gemm_scratch_bytes(relative->w));
+           (relative_floats(relative->height) + relative_floats(relative->width)) * sizeof(float);
 }
 
-static void place_tile(struct tile *tile, const struct attention_shape *shape) {
+void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
     tile->o = (float *)(void *)((unsigned char *)tile + ceil_div(sizeof *tile, 64) * 64);
     if (!shape->relative) return;
     tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
     tile->w = tile->h + relative_floats(shape->relative->height);
-    tile->products = (unsigned char *)(tile->w + relative_floats(shape->relative->width));
 }
 
-static void scale_row(float *row, size_t n, float factor) {
+void attention_scale_row(float *row, size_t n, float factor) {
     for (size_t i = 0; i < n; i++) row[i] *= factor;
 }
 
-// The tile's queries against one of the tables.
-static void relative_logits(const struct attention *run, float *y, const struct gemm *table,
-                            const struct tile *tile, size_t rows, size_t thread) {
-    const size_t n = gemm_n(table);
-    const int status = gemm_rows(table, y, n * sizeof(float), tile->q_rows, rows, &GEMM_PLAIN,
-                                 thread, tile->products);
-    if (status) atomic_store(&run->exec->status, status);
-    scale_row(y, rows * n, 1.0f / run->shape->scale);
+bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format format, size_t n,
+                     size_t d) {
+    size_t rows;
+    return checked_round_up(&rows, n, kernels->panel) &&
+           checked_multiply(&rows, rows, format_lanes(format, d)) &&
+           checked_multiply(bytes, rows, LANE_BYTES);
 }
 
-// What the scores of query `query` of its sequence to keys [first, first + some) start from; bias is that
-// of the sequence's first key.
+void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
+                    const float *table, size_t n, size_t d, void *encoded) {
+    const size_t row_bytes = format_row_bytes(format, d);
+    for (size_t i = 0; i < n; i++)
+        kernels->encode[format]((unsigned char *)encoded + i * row_bytes, table + i * d, d);
+    kernels->pack_rows(panels, encoded, row_bytes, n, format_lanes(format, d));
+}
+
+// Rows of queries against one of the tables, n entries of it.
+static void table_logits(const struct attention *run, float *y, size_t y_stride,
+                         const unsigned char *table, size_t n, const void *const *q, size_t rows) {
+    const struct kernels *kernels = run->kernels;
+    const size_t lanes = format_lanes(run->format, run->shape->d);
+    kernels->product[run->format](y, y_stride, q, rows, table, kernels->panel * lanes * LANE_BYTES,
+                                  n, lanes, false, NULL);
+    for (size_t i = 0; i < rows; i++)
+        attention_scale_row(y + i * y_stride, n, 1.0f / run->shape->scale);
+}
+
+void attention_relative(const struct attention *run, const struct tile *tile, size_t rows) {
+    const struct relative_positions *relative = run->shape->relative;
+    if (!relative) return;
+    const size_t height = 2 * relative->height - 1, width = 2 * relative->width - 1;
+    if (relative->h_step == 0) {
+        table_logits(run, tile->h, height, relative->h, height, tile->q_rows, rows);
+        table_logits(run, tile->w, width, relative->w, width, tile->q_rows, rows);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        const size_t y = tile->positions[i] / relative->width,
+                     x = tile->positions[i] % relative->width;
+        table_logits(run, tile->h + i * height, height, relative->h + y * relative->h_step,
+                     relative->height, tile->q_rows + i, 1);
+        table_logits(run, tile->w + i * width, width, relative->w + x * relative->w_step,
+                     relative->width, tile->q_rows + i, 1);
+    }
+}
+
+struct relative_row attention_relative_row(const struct relative_positions *relative,
+                                           const struct tile *tile, size_t row) {
+    // Key (y, x) is at distance (y - y_i, x - x_i): from here on, y and x count the table's rows.
+    const size_t y = tile->positions[row] / relative->width,
+                 x = tile->positions[row] % relative->width;
+    const bool distances = relative->h_step == 0;
+    return (struct relative_row){
+        tile->h + row * (2 * relative->height - 1) + (distances ? relative->height - 1 - y : 0),
+        tile->w + row * (2 * relative->width - 1) + (distances ? relative->width - 1 - x : 0)};
+}
+
+// What the scores of a tile's row with keys [first, first + some) start from; bias is that of the
+// sequence's first key.
 static void start_row(const struct attention_shape *shape, float *scores, const struct tile *tile,
-                      const struct kernels *kernels, size_t row, size_t query, const float *bias,
-                      size_t first, size_t some) {
-    const struct relative_positions *relative = shape->relative;
-    if (relative) {
-        // Key (y, x) is at distance (y - y_i, x - x_i): from here on, y and x count the table's rows.
-        const size_t y = query / relative->width, x = query % relative->width;
-        const float *h = tile->h + row * (2 * relative->height - 1) + relative->height - 1 - y;
-        const float *w = tile->w + row * (2 * relative->width - 1) + relative->width - 1 - x;
-        kernels->outer_sum(scores, h, w, relative->width, first, some);
+                      const struct kernels *kernels, size_t row, const float *bias, size_t first,
+                      size_t some) {
+    if (shape->relative) {
+        const struct relative_row logits = attention_relative_row(shape->relative, tile, row);
+        kernels->outer_sum(scores, logits.h, logits.w, shape->relative->width, first, some);
     } else {
         memset(scores, 0, some * sizeof *scores);
     }
@@ -157,14 +214,6 @@ static void start_row(const struct attention_shape *shape, float *scores, const 
     const float factor = 1.0f / shape->scale;
     for (size_t i = 0; i < some; i++) scores[i] += bias[first + i] * factor;
 }
-
-// A tile of a sequence's queries and a head's keys and values.
-struct pass {
-    size_t first, rows, thread; // queries [first, first + rows) of the sequence
-    const unsigned char *keys, *values;
-    size_t n;          // keys
-    const float *bias; // of the first key; may be NULL
-};
 
 // One block of `some` keys for the tile's rows: scores, weights, values.
 static void attend_block(const struct attention *run, struct tile *tile, const struct pass *pass,
@@ -175,8 +224,7 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
     const size_t d = shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
     const bool started = shape->relative || pass->bias;
     for (size_t i = 0; started && i < pass->rows; i++) {
-        start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->first + i, pass->bias,
-                  first, some);
+        start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->bias, first, some);
     }
     kernels->product[format](tile->scores, BLOCK, tile->q_rows, pass->rows,
                              pass->keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES,
@@ -186,7 +234,7 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
         void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
         const float c =
             kernels->softmax[format](weights, scores, some, shape->scale, &tile->state[i]);
-        if (first > 0 && c != 1.0f) scale_row(tile->o + i * d, d, c);
+        if (first > 0 && c != 1.0f) attention_scale_row(tile->o + i * d, d, c);
         tile->p_rows[i] = weights;
     }
     kernels->product[format](tile->o, d, tile->p_rows, pass->rows,
@@ -209,34 +257,41 @@ static size_t tile_rows(const struct attention *run, size_t sequence) {
     return min_size(ceil_div(ceil_div(n, ceil_div(n, TILE)), unit) * unit, TILE);
 }
 
-static void write_row(const struct attention *run, struct tile *tile, size_t i, size_t row,
-                      size_t head) {
+static void write_row(const struct attention *run, struct tile *tile, size_t i, size_t head) {
     const size_t d = run->shape->d, element = run->y.format == FORMAT_BF16 ? 2 : 4;
-    unsigned char *y = (unsigned char *)run->y.data + row * run->y.bytes + head * d * element;
-    scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
+    unsigned char *y =
+        (unsigned char *)run->y.data + tile->rows[i] * run->y.bytes + head * d * element;
+    attention_scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
     run->kernels->encode[run->y.format](y, tile->o + i * d, d);
 }
 
-static void run_tile(const struct attention *run, struct tile *tile, struct pass *pass,
-                     size_t sequence, size_t head) {
-    const struct attention_shape *shape = run->shape;
-    const size_t row = shape->q_starts[sequence] + pass->first;
-    place_tile(tile, shape);
+void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
+                        size_t head) {
     for (size_t i = 0; i < pass->rows; i++) {
-        tile->q_rows[i] = row_at(run->q, row + i, head * shape->d);
+        tile->q_rows[i] = attention_row(run->q, tile->rows[i], head * run->shape->d);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
-    if (shape->relative) {
-        relative_logits(run, tile->h, shape->relative->h, tile, pass->rows, pass->thread);
-        relative_logits(run, tile->w, shape->relative->w, tile, pass->rows, pass->thread);
-    }
+    attention_relative(run, tile, pass->rows);
     for (size_t key = 0; key < pass->n; key += BLOCK)
         attend_block(run, tile, pass, key, min_size(BLOCK, pass->n - key));
-    for (size_t i = 0; i < pass->rows; i++) write_row(run, tile, i, row + i, head);
+}
+
+// Queries [first, first + rows) of a sequence: where they stand in it and in memory.
+static void place_queries(const struct attention_shape *shape, struct tile *tile, size_t sequence,
+                          size_t first, size_t rows) {
+    const size_t q_first = shape->q_starts[sequence] + first, k_first = shape->k_starts[sequence];
+    for (size_t i = 0; i < rows; i++) {
+        const size_t position = shape->queries ? shape->queries[q_first + i] : first + i;
+        tile->positions[i] = position;
+        tile->rows[i] = shape->key_rows  ? shape->key_rows[k_first + position]
+                        : shape->queries ? k_first + position
+                                         : q_first + i;
+    }
 }
 
 // Tasks go through sequences, then heads, then tiles, so that neighbours share a head's panels.
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
     size_t sequence = 0;
@@ -248,14 +303,16 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     const size_t first = task % tiles_of(shape, sequence) * rows, n_q = queries_of(shape, sequence);
     const size_t first_key = shape->k_starts[sequence];
     if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
-    struct pass pass = {.first = first,
-                        .rows = min_size(rows, n_q - first),
-                        .thread = thread,
-                        .keys = head_panels(run, sequence, head),
+    struct tile *tile = scratch;
+    struct pass pass = {.rows = min_size(rows, n_q - first),
+                        .keys = attention_head_panels(run, sequence, head),
                         .n = shape->k_starts[sequence + 1] - first_key,
                         .bias = shape->key_bias ? shape->key_bias + first_key : NULL};
-    pass.values = pass.keys + key_panel_bytes(run, pass.n);
-    run_tile(run, scratch, &pass, sequence, head);
+    pass.values = pass.keys + attention_key_bytes(run, pass.n);
+    attention_place_tile(tile, shape);
+    place_queries(shape, tile, sequence, first, pass.rows);
+    attention_run_tile(run, tile, &pass, head);
+    for (size_t i = 0; i < pass.rows; i++) write_row(run, tile, i, head);
 }
 
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,

@@ -1,5 +1,7 @@
 #include "ops/ops.h"
 
+#include <string.h>
+
 #include "core/checked.h"
 
 struct run {
@@ -92,16 +94,16 @@ static struct encoded *take_encoded(unsigned char **scratch, const struct gemm *
     return encoded;
 }
 
-// Rows [first, first + n) of x as w reads them: as they are where they are in its format, else normalised
-// and encoded.
+// Rows [first, first + n) of x (of x[index], where there is one) as w reads them: as they are where they are
+// in its format, else normalised and encoded.
 static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
-                        const struct gemm *w, struct rows x, size_t first, size_t n,
-                        const struct norm *norm) {
+                        const struct gemm *w, struct rows x, const uint32_t *index, size_t first,
+                        size_t n, const struct norm *norm) {
     const enum format format = gemm_format(w);
     const size_t k = gemm_k(w), row_bytes = format_row_bytes(format, k);
     const bool normalised = norm && norm->weight;
     for (size_t i = 0; i < n; i++) {
-        const void *row = row_at(x, first + i);
+        const void *row = row_at(x, index ? index[first + i] : first + i);
         unsigned char *out = encoded->storage + i * row_bytes;
         if (normalised) {
             // In f32 the normalised row is the encoded row.
@@ -121,6 +123,7 @@ struct linear {
     struct exec *exec;
     const struct gemm *w;
     struct rows y, x;
+    const uint32_t *index; // of x; NULL: all rows in order
     size_t rows, rows_per_task;
     const struct norm *norm;
     struct gemm_epilogue epilogue;
@@ -132,17 +135,28 @@ static void linear_task(void *argument, size_t task, size_t thread, void *scratc
     struct encoded *encoded = take_encoded(&left, run->w);
     const size_t first = task * run->rows_per_task,
                  rows = min_size(run->rows_per_task, run->rows - first);
-    encode_rows(encoded, run->exec->kernels, run->w, run->x, first, rows, run->norm);
+    encode_rows(encoded, run->exec->kernels, run->w, run->x, run->index, first, rows, run->norm);
     const int status = gemm_rows(run->w, row_at(run->y, first), run->y.bytes, encoded->rows, rows,
                                  &run->epilogue, thread, left);
     if (status) atomic_store(&run->exec->status, status);
 }
 
+static void run_linear(struct linear *run) {
+    run->rows_per_task = rows_per_task(run->exec, run->rows);
+    exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), linear_task, run);
+    run->exec->macs += (uint64_t)run->rows * gemm_n(run->w) * gemm_k(run->w);
+}
+
 void ops_linear(struct exec *exec, const struct gemm *w, struct rows y, struct rows x, size_t rows,
                 const struct norm *norm, struct gemm_epilogue epilogue) {
-    struct linear run = {exec, w, y, x, rows, rows_per_task(exec, rows), norm, epilogue};
-    exec_run(exec, ceil_div(rows, run.rows_per_task), linear_task, &run);
-    exec->macs += (uint64_t)rows * gemm_n(w) * gemm_k(w);
+    run_linear(&(struct linear){
+        .exec = exec, .w = w, .y = y, .x = x, .rows = rows, .norm = norm, .epilogue = epilogue});
+}
+
+void ops_linear_at(struct exec *exec, const struct gemm *w, struct rows y, struct rows x,
+                   const uint32_t *index, size_t rows, struct gemm_epilogue epilogue) {
+    run_linear(&(struct linear){
+        .exec = exec, .w = w, .y = y, .x = x, .index = index, .rows = rows, .epilogue = epilogue});
 }
 
 size_t ops_linear_scratch_bytes(const struct gemm *w) {
@@ -155,8 +169,10 @@ struct mlp_run {
     struct exec *exec;
     const struct mlp *mlp;
     const struct norm *norm;
-    struct rows x;
+    struct rows y, x;
+    const uint32_t *index; // of x; NULL: all rows in order
     size_t rows, rows_per_task;
+    struct gemm_epilogue outer; // of fc2
 };
 
 static size_t hidden_row_bytes(const struct mlp *mlp) {
@@ -198,22 +214,67 @@ static void mlp_task(void *argument, size_t task, size_t thread, void *scratch) 
     hidden.data = take(&left, GEMM_MAX_ROWS * hidden_row_bytes(mlp));
     struct encoded *between = take_encoded(&left, mlp->fc2);
 
-    encode_rows(in, kernels, mlp->fc1, run->x, first, rows, run->norm);
+    encode_rows(in, kernels, mlp->fc1, run->x, run->index, first, rows, run->norm);
     int status =
         gemm_rows(mlp->fc1, hidden.data, hidden.bytes, in->rows, rows, &inner, thread, left);
     if (mlp->gated) gate_rows(kernels, hidden, rows, gemm_k(mlp->fc2));
-    encode_rows(between, kernels, mlp->fc2, hidden, 0, rows, NULL);
+    encode_rows(between, kernels, mlp->fc2, hidden, NULL, 0, rows, NULL);
     if (!status) {
-        status = gemm_rows(mlp->fc2, row_at(run->x, first), run->x.bytes, between->rows, rows,
-                           &GEMM_RESIDUAL, thread, left);
+        status = gemm_rows(mlp->fc2, row_at(run->y, first), run->y.bytes, between->rows, rows,
+                           &run->outer, thread, left);
     }
     if (status) atomic_store(&run->exec->status, status);
 }
 
+static void run_mlp(struct mlp_run *run) {
+    const struct mlp *mlp = run->mlp;
+    run->rows_per_task = rows_per_task(run->exec, run->rows);
+    exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), mlp_task, run);
+    run->exec->macs += (uint64_t)run->rows *
+                       (gemm_n(mlp->fc1) * gemm_k(mlp->fc1) + gemm_n(mlp->fc2) * gemm_k(mlp->fc2));
+}
+
 void ops_mlp(struct exec *exec, const struct mlp *mlp, const struct norm *norm, struct rows x,
              size_t rows) {
-    struct mlp_run run = {exec, mlp, norm, x, rows, rows_per_task(exec, rows)};
-    exec_run(exec, ceil_div(rows, run.rows_per_task), mlp_task, &run);
-    exec->macs += (uint64_t)rows *
-                  (gemm_n(mlp->fc1) * gemm_k(mlp->fc1) + gemm_n(mlp->fc2) * gemm_k(mlp->fc2));
+    run_mlp(&(struct mlp_run){.exec = exec,
+                              .mlp = mlp,
+                              .norm = norm,
+                              .y = x,
+                              .x = x,
+                              .rows = rows,
+                              .outer = GEMM_RESIDUAL});
+}
+
+void ops_mlp_at(struct exec *exec, const struct mlp *mlp, struct rows y, struct rows x,
+                const uint32_t *index, size_t rows) {
+    run_mlp(&(struct mlp_run){.exec = exec,
+                              .mlp = mlp,
+                              .y = y,
+                              .x = x,
+                              .index = index,
+                              .rows = rows,
+                              .outer = GEMM_PLAIN});
+}
+
+/* ---- scatter ------------------------------------------------------------------------------- */
+
+struct scatter {
+    struct rows y, x;
+    const uint32_t *index;
+    size_t rows, rows_per_task, bytes;
+};
+
+static void scatter_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    (void)scratch;
+    const struct scatter *run = argument;
+    const size_t end = min_size((task + 1) * run->rows_per_task, run->rows);
+    for (size_t i = task * run->rows_per_task; i < end; i++)
+        memcpy(row_at(run->y, run->index[i]), row_at(run->x, i), run->bytes);
+}
+
+void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct rows x,
+                 size_t rows, size_t bytes) {
+    struct scatter run = {y, x, index, rows, rows_per_task(exec, rows), bytes};
+    exec_run(exec, ceil_div(rows, run.rows_per_task), scatter_task, &run);
 }

@@ -145,12 +145,18 @@ static void sum_heads(float *sum, const struct tome *tome, struct rows keys, siz
     }
 }
 
+// The nearest integer, ties to even, of |x| < 2^51: what lies below the sum's last bit is rounded away.
+static double nearest(double x) {
+    const double large = 0x1.8p52;
+    return x + large - large;
+}
+
 // The row's direction in units of 2^-26, to out[0], out[stride], ...
 static void quantise(double *out, size_t stride, const float *sum, size_t d) {
     double square = 0.0;
     for (size_t j = 0; j < d; j++) square += (double)sum[j] * (double)sum[j];
     const double scale = square > 0.0 ? 0x1p26 / sqrt(square) : 0.0;
-    for (size_t j = 0; j < d; j++) out[j * stride] = rint((double)sum[j] * scale);
+    for (size_t j = 0; j < d; j++) out[j * stride] = nearest((double)sum[j] * scale);
 }
 
 enum { METRIC_ROWS = 64 }; // of A and of B a task; a multiple of MATCH_PANEL

@@ -89,6 +89,8 @@ run eval -m "$model" "$list" --part a --rate 1 --rlt keep:60 -o "$work/table.csv
 expect_status 0
 [ "$(wc -l <"$work/table.csv")" -eq 5 ] || fail "expected dense, a method and two controls"
 [ "$(wc -l <"$work/table.clips.csv")" -eq 9 ] || fail "expected four rows of each of two clips"
+run eval -m "$model" "$list" --rlt keep:60 -o "$work/no/such/table.csv"
+expect_error 1 table.clips.csv
 grep -q "</svg>" "$work/table.svg" || fail "expected a picture"
 expect_gone "$work/table.csv.part"
 for arguments in "--sweep x=1" "--sweep rlt=1 --sweep rlt=2 --sweep tome=1" "--min-agreement 2" \

@@ -29,10 +29,14 @@ static size_t size_of(const struct geometry *g, enum dimension dimension) {
     case DIM_TUBELET: return g->tubelet;
     case DIM_PATCH: return g->patch;
     case DIM_POSITIONS:
-        return g->class_tokens + g->distillation_tokens +
+        return g->class_tokens + g->distillation_tokens + g->table_prefix +
                grid * (clip ? g->frames / g->tubelet : 1);
     case DIM_REGISTERS: return g->registers;
     case DIM_PROJECTION: return g->projection;
+    case DIM_SNIPPETS: return 1 + geometry_snippets(g);
+    case DIM_HEAD: return g->d / g->heads;
+    case DIM_RELATIVE_H: return 2 * (g->height / g->patch) - 1;
+    case DIM_RELATIVE_W: return 2 * (g->width / g->patch) - 1;
     }
     return 0;
 }

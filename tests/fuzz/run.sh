@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 seconds=${FUZZ_SECONDS:-600}
 mkdir -p "$build/crashes"
 status=0
-[ $# -gt 0 ] || set -- safetensors config npy plan
+[ $# -gt 0 ] || set -- safetensors config npy plan reduce
 for target; do
     mkdir -p "$build/corpus/$target"
     dictionary=

@@ -542,6 +542,164 @@ static double time_softmax_bf16(struct check *check) {
     return time_softmax(check, FORMAT_BF16);
 }
 
+/* ---- what streams need --------------------------------------------------------------------- */
+
+// Terms added and subtracted with a reference maximum that moves only for logits far above it.
+static void check_kept_row(struct check *check, size_t n, float above, bool subtract,
+                           enum format format) {
+    const float scale = 0.25f, max = 3.0f;
+    struct softmax_state state = {max, 0.0f};
+    float *s = make_floats(n);
+    uint8_t *p = make_bytes(format_row_bytes(format, n));
+    random_floats(&check->random, s, n, -80.0f, (max + above) / scale);
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, s[i] * scale);
+    const float truth_max = largest > max + KEPT_SLACK ? largest : max;
+    const float c = check->kernels->softmax_kept[format](p, s, n, scale, subtract, &state);
+    const double factor = exp((double)max - (double)truth_max);
+    expect(check, fabs((double)state.max - (double)truth_max), 0.0, "n %zu above %zu %zu", n,
+           (size_t)above, subtract);
+    expect(check, fabs((double)c - factor), 3.0 * exp_bound(max, truth_max, FORMAT_F32) * factor,
+           "correction: n %zu above %zu %zu", n, (size_t)above, subtract);
+    double sum = 0.0, size = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const double logit = (double)s[i] * (double)scale;
+        const double truth = (subtract ? -1.0 : 1.0) * exp(logit - (double)truth_max);
+        const double weight = weight_at(p, i, format);
+        expect(check, fabs(weight - truth),
+               exp_bound(logit, truth_max, format) * fabs(truth) + 2e-38, "n %zu at %zu, %zu", n, i,
+               subtract);
+        sum += weight;
+        size += fabs(weight);
+    }
+    expect(check, fabs((double)state.sum - sum), ((double)n + 4.0) * U * size + 4e-38,
+           "sum: n %zu above %zu %zu", n, (size_t)above, subtract);
+    free(s);
+    free(p);
+}
+
+// A logit's exp has the same bits as in the softmax with the same maximum.
+static void check_kept_bits(struct check *check, size_t n, enum format format) {
+    float *s = make_floats(n);
+    const size_t bytes = format_row_bytes(format, n);
+    uint8_t *p = make_bytes(bytes), *kept = make_bytes(bytes);
+    random_floats(&check->random, s, n, -20.0f, 20.0f);
+    struct softmax_state state = {-INFINITY, 0.0f};
+    check->kernels->softmax[format](p, s, n, 0.5f, &state);
+    const float sum = state.sum;
+    state.sum = 0.0f;
+    check->kernels->softmax_kept[format](kept, s, n, 0.5f, false, &state);
+    expect(check, memcmp(p, kept, bytes) != 0 || sum != state.sum, 0.0, "bits: n %zu %zu %zu", n, 0,
+           0);
+    free(s);
+    free(p);
+    free(kept);
+}
+
+static void check_softmax_kept(struct check *check, enum format format) {
+    static const float above[] = {-5.0f, 0.0f, 7.0f, 30.0f};
+    for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
+        for (size_t i = 0; i < 4; i++) {
+            check_kept_row(check, n, above[i], false, format);
+            check_kept_row(check, n, above[i], true, format);
+        }
+        check_kept_bits(check, n, format);
+    }
+}
+
+static void check_softmax_kept_f32(struct check *check) {
+    check_softmax_kept(check, FORMAT_F32);
+}
+
+static void check_softmax_kept_bf16(struct check *check) {
+    check_softmax_kept(check, FORMAT_BF16);
+}
+
+static void check_outer_sum_at(struct check *check) {
+    for (size_t trial = 0; trial < 300; trial++) {
+        const size_t n_h = random_size(&check->random, 1, 80),
+                     n_w = random_size(&check->random, 1, 80),
+                     n = random_size(&check->random, 0, 70);
+        float *h = make_floats(n_h), *w = make_floats(n_w), *row = make_floats(n);
+        uint32_t *y = (uint32_t *)(void *)make_bytes(4 * n),
+                 *x = (uint32_t *)(void *)make_bytes(4 * n);
+        random_floats(&check->random, h, n_h, -1.0f, 1.0f);
+        random_floats(&check->random, w, n_w, -1.0f, 1.0f);
+        for (size_t i = 0; i < n; i++) {
+            y[i] = (uint32_t)random_size(&check->random, 0, n_h - 1);
+            x[i] = (uint32_t)random_size(&check->random, 0, n_w - 1);
+        }
+        check->kernels->outer_sum_at(row, h, n_h, w, n_w, y, x, n);
+        for (size_t i = 0; i < n; i++)
+            expect(check, row[i] != h[y[i]] + w[x[i]], 0.0, "%zu x %zu at %zu", n_h, n_w, i);
+        free(h);
+        free(w);
+        free(row);
+        free(y);
+        free(x);
+    }
+}
+
+// The contract's order of summation, step by step.
+static void check_distance(struct check *check, enum format format) {
+    for (size_t n = 0; n <= 100; n++) {
+        const size_t bytes = n * (format == FORMAT_BF16 ? 2 : 4);
+        float *a = make_floats(n), *b = make_floats(n);
+        uint8_t *x = make_bytes(bytes), *y = make_bytes(bytes);
+        const float spread = n % 3 == 0 ? 1e-30f : 3.0f;
+        random_floats(&check->random, a, n, -spread, spread);
+        random_floats(&check->random, b, n, -spread, spread);
+        double sums[16] = {0};
+        for (size_t i = 0; i < n; i++) {
+            if (i % 5 == 0) b[i] = a[i];
+            if (format == FORMAT_BF16) {
+                const uint16_t low_a = bf16_from_f32(a[i]), low_b = bf16_from_f32(b[i]);
+                memcpy(x + 2 * i, &low_a, 2);
+                memcpy(y + 2 * i, &low_b, 2);
+                a[i] = bf16_to_f32(low_a);
+                b[i] = bf16_to_f32(low_b);
+            }
+            const float difference = a[i] - b[i];
+            sums[i % 16] += (double)difference * (double)difference;
+        }
+        if (format == FORMAT_F32) memcpy(x, a, bytes);
+        if (format == FORMAT_F32) memcpy(y, b, bytes);
+        for (size_t apart = 8; apart > 0; apart /= 2) {
+            for (size_t i = 0; i < apart; i++) sums[i] += sums[i + apart];
+        }
+        const double found = check->kernels->distance[format](x, y, n);
+        expect(check, memcmp(&found, &sums[0], sizeof found) != 0, 0.0, "n %zu %zu %zu", n, 0, 0);
+        free(a);
+        free(b);
+        free(x);
+        free(y);
+    }
+}
+
+static void check_distance_f32(struct check *check) {
+    check_distance(check, FORMAT_F32);
+}
+
+static void check_distance_bf16(struct check *check) {
+    check_distance(check, FORMAT_BF16);
+}
+
+static double time_distance_f32(struct check *check) {
+    enum { N = 768 };
+    float *a = make_floats(N), *b = make_floats(N);
+    double best = INFINITY;
+    random_floats(&check->random, a, N, -1.0f, 1.0f);
+    random_floats(&check->random, b, N, -1.0f, 1.0f);
+    for (int i = 0; i < 200; i++) {
+        const double start = now_ms();
+        check->kernels->distance[FORMAT_F32](a, b, N);
+        best = fmin(best, now_ms() - start);
+    }
+    free(a);
+    free(b);
+    return N / best * 1e-6;
+}
+
 /* ---- norm ---------------------------------------------------------------------------------- */
 
 static void check_norm_row(struct check *check, size_t n, float centre, float spread, float eps) {
@@ -929,6 +1087,30 @@ static any_function outer_sum_of(const struct kernels *k) {
     return (any_function)k->outer_sum;
 }
 
+static any_function softmax_kept_f32_of(const struct kernels *k) {
+    return (any_function)k->softmax_kept[FORMAT_F32];
+}
+
+static any_function softmax_kept_bf16_of(const struct kernels *k) {
+    return (any_function)k->softmax_kept[FORMAT_BF16];
+}
+
+static any_function outer_sum_at_of(const struct kernels *k) {
+    return (any_function)k->outer_sum_at;
+}
+
+static any_function distance_f32_of(const struct kernels *k) {
+    return (any_function)k->distance[FORMAT_F32];
+}
+
+static any_function distance_bf16_of(const struct kernels *k) {
+    return (any_function)k->distance[FORMAT_BF16];
+}
+
+static any_function difference_of(const struct kernels *k) {
+    return (any_function)k->difference_rgb_u8;
+}
+
 static any_function norm_of(const struct kernels *k) {
     return (any_function)k->layernorm_f32;
 }
@@ -957,10 +1139,6 @@ static any_function resize_column_of(const struct kernels *k) {
     return (any_function)k->resize_column_u8;
 }
 
-static any_function difference_of(const struct kernels *k) {
-    return (any_function)k->difference_rgb_u8;
-}
-
 static any_function match_of(const struct kernels *k) {
     return (any_function)k->match_f64;
 }
@@ -985,6 +1163,11 @@ static const struct {
     {"softmax_f32", softmax_f32_of, check_softmax_f32, time_softmax_f32, "Gexp/s"},
     {"softmax_bf16", softmax_bf16_of, check_softmax_bf16, time_softmax_bf16, "Gexp/s"},
     {"outer_sum", outer_sum_of, check_outer_sum, NULL, ""},
+    {"softmax_kept_f32", softmax_kept_f32_of, check_softmax_kept_f32, NULL, ""},
+    {"softmax_kept_bf16", softmax_kept_bf16_of, check_softmax_kept_bf16, NULL, ""},
+    {"outer_sum_at", outer_sum_at_of, check_outer_sum_at, NULL, ""},
+    {"distance_f32", distance_f32_of, check_distance_f32, time_distance_f32, "Gvalue/s"},
+    {"distance_bf16", distance_bf16_of, check_distance_bf16, NULL, ""},
     {"norm", norm_of, check_norm, time_norm, "Gvalue/s"},
     {"gelu", gelu_of, check_gelu, time_gelu, "Gvalue/s"},
     {"gelu_tanh", gelu_tanh_of, check_gelu_tanh, NULL, ""},

@@ -90,27 +90,15 @@ static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, si
     return (struct rows){f32 + row * width, 4 * width, FORMAT_F32};
 }
 
-static void open_tables(struct relative_positions *relative, struct gemm_engine **engine,
-                        const struct kernels *kernels, const struct run *run, size_t threads) {
-    struct gemm *h, *w;
-    vdt_error error = {0};
-    assert_int_equal(gemm_engine_open(engine, test_memory(), kernels, GEMM_TILES, threads, &error),
-                     VDT_OK);
-    assert_int_equal(gemm_open_whole(&h, *engine, run->format, run->table_h, NULL,
-                                     2 * run->height - 1, run->d, &error),
-                     VDT_OK);
-    assert_int_equal(gemm_open_whole(&w, *engine, run->format, run->table_w, NULL,
-                                     2 * run->width - 1, run->d, &error),
-                     VDT_OK);
-    *relative = (struct relative_positions){h, w, run->height, run->width};
-}
-
-static void close_tables(struct relative_positions *relative, struct gemm_engine **engine) {
-    struct gemm *h = (struct gemm *)(uintptr_t)relative->h,
-                *w = (struct gemm *)(uintptr_t)relative->w;
-    gemm_close(&h);
-    gemm_close(&w);
-    gemm_engine_close(engine);
+static unsigned char *pack_table(const struct kernels *kernels, const struct run *run,
+                                 const float *table, size_t n) {
+    size_t bytes;
+    assert_true(ops_table_bytes(&bytes, kernels, run->format, n, run->d));
+    unsigned char *panels = make_bytes(bytes),
+                  *encoded = make_bytes(n * format_row_bytes(run->format, run->d));
+    ops_table_pack(panels, kernels, run->format, table, n, run->d, encoded);
+    free(encoded);
+    return panels;
 }
 
 // Sequences [first, first + n) of the run, into their rows of y.
@@ -124,10 +112,13 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
     for (size_t i = 0; i <= n; i++) starts[i] = run->starts[first + i] - row;
     kernels_init(&kernels, level);
     assert_int_equal(pool_open(&exec.pool, test_memory(), threads, &error), VDT_OK);
-    struct gemm_engine *engine = NULL;
-    struct relative_positions tables;
+    struct relative_positions tables = {.height = run->height, .width = run->width};
     const struct relative_positions *relative = run->height ? &tables : NULL;
-    if (relative) open_tables(&tables, &engine, &kernels, run, threads);
+    unsigned char *table_h = NULL, *table_w = NULL;
+    if (relative) {
+        tables.h = table_h = pack_table(&kernels, run, run->table_h, 2 * run->height - 1);
+        tables.w = table_w = pack_table(&kernels, run, run->table_w, 2 * run->width - 1);
+    }
     exec.scratch_bytes = (ops_attention_scratch_bytes(run->d, relative) + 63) / 64 * 64;
     exec.scratch = aligned_alloc(64, threads * exec.scratch_bytes);
     assert_true(
@@ -149,7 +140,8 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
         macs += (2 * (uint64_t)(starts[i + 1] - starts[i]) + run->height + run->width) *
                 (starts[i + 1] - starts[i]) * width;
     assert_int_equal(exec.macs, macs);
-    if (relative) close_tables(&tables, &engine);
+    free(table_h);
+    free(table_w);
     free(panels);
     free(exec.scratch);
     pool_close(&exec.pool);

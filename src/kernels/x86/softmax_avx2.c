@@ -17,28 +17,62 @@ static float grow_max(struct softmax_state *state, const float *s, size_t n, flo
     return correction;
 }
 
-static float softmax_f32(void *p, const float *s, size_t n, float scale,
-                         struct softmax_state *state) {
-    float *out = p;
-    const float correction = grow_max(state, s, n, scale);
+// exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
+static float weigh(float *out, const float *s, size_t n, float scale, float max, __m256 sign) {
     const __m256 factor = _mm256_set1_ps(scale * EXP_LOG2E),
-                 shift = _mm256_set1_ps(state->max * EXP_LOG2E);
+                 shift = _mm256_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 8 * 8;
     __m256 sums = _mm256_setzero_ps();
     for (size_t i = 0; i < whole; i += 8) {
-        const __m256 e = exp2_avx2(_mm256_fmsub_ps(_mm256_loadu_ps(s + i), factor, shift));
+        const __m256 t = _mm256_fmsub_ps(_mm256_loadu_ps(s + i), factor, shift);
+        const __m256 e = _mm256_xor_ps(exp2_avx2(t), sign);
         _mm256_storeu_ps(out + i, e);
         sums = _mm256_add_ps(sums, e);
     }
     if (whole < n) {
         const __m256i there = first_avx2(n - whole);
         const __m256 t = _mm256_fmsub_ps(_mm256_maskload_ps(s + whole, there), factor, shift);
-        const __m256 e = _mm256_and_ps(exp2_avx2(t), _mm256_castsi256_ps(there));
+        const __m256 e =
+            _mm256_and_ps(_mm256_xor_ps(exp2_avx2(t), sign), _mm256_castsi256_ps(there));
         _mm256_maskstore_ps(out + whole, there, e);
         sums = _mm256_add_ps(sums, e);
     }
-    state->sum = state->sum * correction + sum_avx2(sums);
+    return sum_avx2(sums);
+}
+
+static float softmax_f32(void *p, const float *s, size_t n, float scale,
+                         struct softmax_state *state) {
+    const float correction = grow_max(state, s, n, scale);
+    const float sum = weigh(p, s, n, scale, state->max, _mm256_setzero_ps());
+    state->sum = state->sum * correction + sum;
     return correction;
+}
+
+static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
+                              struct softmax_state *state) {
+    struct softmax_state grown = *state;
+    float correction = grow_max(&grown, s, n, scale);
+    if (grown.max > state->max + KEPT_SLACK)
+        state->max = grown.max;
+    else
+        correction = 1.0f;
+    const __m256 sign = _mm256_set1_ps(subtract ? -0.0f : 0.0f);
+    state->sum = state->sum * correction + weigh(p, s, n, scale, state->max, sign);
+    return correction;
+}
+
+static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
+                         const uint32_t *y, const uint32_t *x, size_t n) {
+    (void)n_h;
+    (void)n_w;
+    const size_t whole = n / 8 * 8;
+    for (size_t i = 0; i < whole; i += 8) {
+        const __m256i rows = _mm256_loadu_si256((const __m256i *)(const void *)(y + i));
+        const __m256i columns = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
+        _mm256_storeu_ps(row + i, _mm256_add_ps(_mm256_i32gather_ps(h, rows, 4),
+                                                _mm256_i32gather_ps(w, columns, 4)));
+    }
+    for (size_t i = whole; i < n; i++) row[i] = h[y[i]] + w[x[i]];
 }
 
 // One row of keys after the other; `some` of them lie in the block.
@@ -65,5 +99,7 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 
 void softmax_init_avx2(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
+    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
     table->outer_sum = outer_sum;
+    table->outer_sum_at = outer_sum_at;
 }

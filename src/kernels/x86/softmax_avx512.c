@@ -1,27 +1,80 @@
 #include "kernels/x86/softmax_avx512.h"
 
-static float softmax_f32(void *p, const float *s, size_t n, float scale,
-                         struct softmax_state *state) {
-    float *out = p;
-    const float correction = grow_max(state, s, n, scale);
+static inline __m512 signed_ps(__m512 value, __m512i sign) {
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(value), sign));
+}
+
+// exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
+static float weigh(float *out, const float *s, size_t n, float scale, float max, __m512i sign) {
     const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
-    const __m512 shift = _mm512_set1_ps(state->max * EXP_LOG2E);
+    const __m512 shift = _mm512_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 16 * 16;
     __m512 sums = _mm512_setzero_ps();
     for (size_t i = 0; i < whole; i += 16) {
-        const __m512 e = exp2_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), factor, shift));
+        const __m512 t = _mm512_fmsub_ps(_mm512_loadu_ps(s + i), factor, shift);
+        const __m512 e = signed_ps(exp2_avx512(t), sign);
         _mm512_storeu_ps(out + i, e);
         sums = _mm512_add_ps(sums, e);
     }
     if (whole < n) {
         const __mmask16 there = first_avx512(n - whole);
         const __m512 t = _mm512_fmsub_ps(_mm512_maskz_loadu_ps(there, s + whole), factor, shift);
-        const __m512 e = exp2_avx512(t);
+        const __m512 e = signed_ps(exp2_avx512(t), sign);
         _mm512_mask_storeu_ps(out + whole, there, e);
         sums = _mm512_mask_add_ps(sums, there, sums, e);
     }
-    state->sum = state->sum * correction + _mm512_reduce_add_ps(sums);
+    return _mm512_reduce_add_ps(sums);
+}
+
+static float softmax_f32(void *p, const float *s, size_t n, float scale,
+                         struct softmax_state *state) {
+    const float correction = grow_max(state, s, n, scale);
+    const float sum = weigh(p, s, n, scale, state->max, _mm512_setzero_si512());
+    state->sum = state->sum * correction + sum;
     return correction;
+}
+
+static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
+                              struct softmax_state *state) {
+    const float correction = grow_kept(state, s, n, scale);
+    const float sum = weigh(p, s, n, scale, state->max, sign_of(subtract));
+    state->sum = state->sum * correction + sum;
+    return correction;
+}
+
+// Up to 64 floats in registers, read by index without touching memory.
+struct lookup {
+    __m512 values[4];
+};
+
+static inline struct lookup load_lookup(const float *values, size_t n) {
+    struct lookup lookup;
+    for (size_t i = 0; i < 4; i++) {
+        const size_t left = n > 16 * i ? n - 16 * i : 0;
+        lookup.values[i] = _mm512_maskz_loadu_ps(first_avx512(left), values + (left ? 16 * i : 0));
+    }
+    return lookup;
+}
+
+static inline __m512 look_up(const struct lookup *lookup, __m512i index) {
+    const __m512 low = _mm512_permutex2var_ps(lookup->values[0], index, lookup->values[1]);
+    const __m512 high = _mm512_permutex2var_ps(lookup->values[2], index, lookup->values[3]);
+    return _mm512_mask_blend_ps(_mm512_test_epi32_mask(index, _mm512_set1_epi32(32)), low, high);
+}
+
+static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
+                         const uint32_t *y, const uint32_t *x, size_t n) {
+    if (n_h > 64 || n_w > 64) {
+        for (size_t i = 0; i < n; i++) row[i] = h[y[i]] + w[x[i]];
+        return;
+    }
+    const struct lookup heights = load_lookup(h, n_h), widths = load_lookup(w, n_w);
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_avx512(n - i);
+        const __m512 a = look_up(&heights, _mm512_maskz_loadu_epi32(there, y + i));
+        const __m512 b = look_up(&widths, _mm512_maskz_loadu_epi32(there, x + i));
+        _mm512_mask_storeu_ps(row + i, there, _mm512_add_ps(a, b));
+    }
 }
 
 // One row of keys after the other; `some` of them lie in the block.
@@ -49,5 +102,7 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 // Plain C's bf16 stays: it is used only where there are products for it (softmax_avx512bf16.c).
 void softmax_init_avx512(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
+    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
     table->outer_sum = outer_sum;
+    table->outer_sum_at = outer_sum_at;
 }

@@ -25,4 +25,18 @@ static inline float grow_max(struct softmax_state *state, const float *s, size_t
     return correction;
 }
 
+// The same for a reference maximum, which moves only where the block's largest logit is far above it.
+static inline float grow_kept(struct softmax_state *state, const float *s, size_t n, float scale) {
+    struct softmax_state grown = *state;
+    const float correction = grow_max(&grown, s, n, scale);
+    if (!(grown.max > state->max + KEPT_SLACK)) return 1.0f;
+    state->max = grown.max;
+    return correction;
+}
+
+// The bit that turns exps into terms to be subtracted.
+static inline __m512i sign_of(bool subtract) {
+    return _mm512_set1_epi32(subtract ? INT32_MIN : 0);
+}
+
 #endif

@@ -8,12 +8,11 @@ static inline __m512 add_bf16(__m512 sums, __m512i values) {
     return sums;
 }
 
-static float softmax_bf16(void *p, const float *s, size_t n, float scale,
-                          struct softmax_state *state) {
-    uint16_t *out = p;
-    const float correction = grow_max(state, s, n, scale);
+// exp(scale s - max) of the block in bf16, each with `sign` over it; returns the sum of what was written.
+static float weigh(uint16_t *out, const float *s, size_t n, float scale, float max, __m512i sign) {
     const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
-    const __m512 shift = _mm512_set1_ps(state->max * EXP_LOG2E);
+    const __m512 shift = _mm512_set1_ps(max * EXP_LOG2E);
+    const __m512i signs = _mm512_or_si512(sign, _mm512_srli_epi32(sign, 16));
     const size_t whole = n / 32 * 32;
     __m512 sums = _mm512_setzero_ps();
     for (size_t i = 0; i < whole; i += 32) {
@@ -21,7 +20,7 @@ static float softmax_bf16(void *p, const float *s, size_t n, float scale,
             exp2_rough_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(s + i), factor, shift));
         const __m512 high =
             exp2_rough_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(s + i + 16), factor, shift));
-        const __m512i e = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+        const __m512i e = _mm512_xor_si512((__m512i)_mm512_cvtne2ps_pbh(high, low), signs);
         _mm512_storeu_si512(out + i, e);
         sums = add_bf16(sums, e);
     }
@@ -29,15 +28,32 @@ static float softmax_bf16(void *p, const float *s, size_t n, float scale,
         const __mmask16 there = first_avx512(n - i);
         const __m512 t = _mm512_fmsub_ps(_mm512_maskz_loadu_ps(there, s + i), factor, shift);
         const __m512 e = _mm512_maskz_mov_ps(there, exp2_rough_avx512(t));
-        const __m512i pair = (__m512i)_mm512_cvtne2ps_pbh(_mm512_setzero_ps(), e);
         const size_t left = n - i < 16 ? (n - i + 1) / 2 * 2 : 16; // whole lanes
+        const __m512i pair =
+            _mm512_xor_si512((__m512i)_mm512_cvtne2ps_pbh(_mm512_setzero_ps(), e), signs);
         _mm256_mask_storeu_epi16(out + i, first_avx512(left), _mm512_castsi512_si256(pair));
         sums = add_bf16(sums, pair);
     }
-    state->sum = state->sum * correction + _mm512_reduce_add_ps(sums);
+    return _mm512_reduce_add_ps(sums);
+}
+
+static float softmax_bf16(void *p, const float *s, size_t n, float scale,
+                          struct softmax_state *state) {
+    const float correction = grow_max(state, s, n, scale);
+    const float sum = weigh(p, s, n, scale, state->max, _mm512_setzero_si512());
+    state->sum = state->sum * correction + sum;
+    return correction;
+}
+
+static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, bool subtract,
+                               struct softmax_state *state) {
+    const float correction = grow_kept(state, s, n, scale);
+    const float sum = weigh(p, s, n, scale, state->max, sign_of(subtract));
+    state->sum = state->sum * correction + sum;
     return correction;
 }
 
 void softmax_init_avx512bf16(struct kernels *table) {
     table->softmax[FORMAT_BF16] = softmax_bf16;
+    table->softmax_kept[FORMAT_BF16] = softmax_kept_bf16;
 }

@@ -1,0 +1,54 @@
+#include "kernels/distance.h"
+
+#include "kernels/x86/lanes_avx512.h"
+
+// Squares of f32 are exact in double: a fused step rounds as often as two.
+struct sums {
+    __m512d low, high; // 16 sums
+};
+
+static inline void add_sixteen(struct sums *sums, __m512 a, __m512 b) {
+    const __m512 difference = _mm512_sub_ps(a, b);
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(difference));
+    const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(difference, 1));
+    sums->low = _mm512_fmadd_pd(low, low, sums->low);
+    sums->high = _mm512_fmadd_pd(high, high, sums->high);
+}
+
+static inline double total(const struct sums *sums) {
+    double parts[DISTANCE_SUMS];
+    _mm512_storeu_pd(parts, sums->low);
+    _mm512_storeu_pd(parts + 8, sums->high);
+    return distance_total(parts);
+}
+
+static inline __m512 load_bf16(const uint16_t *x, __mmask16 there) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, x));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+static double distance_f32(const void *a, const void *b, size_t n) {
+    const float *x = a, *y = b;
+    struct sums sums = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_avx512(n - i);
+        add_sixteen(&sums, _mm512_maskz_loadu_ps(there, x + i),
+                    _mm512_maskz_loadu_ps(there, y + i));
+    }
+    return total(&sums);
+}
+
+static double distance_bf16(const void *a, const void *b, size_t n) {
+    const uint16_t *x = a, *y = b;
+    struct sums sums = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 there = first_avx512(n - i);
+        add_sixteen(&sums, load_bf16(x + i, there), load_bf16(y + i, there));
+    }
+    return total(&sums);
+}
+
+void distance_init_avx512(struct kernels *table) {
+    table->distance[FORMAT_F32] = distance_f32;
+    table->distance[FORMAT_BF16] = distance_bf16;
+}

@@ -1,0 +1,100 @@
+// A per-frame encoder run as a stream (Dutson et al. 2023): state of the blocks from frame to frame, gates
+// that pass on only what changed, buffers that keep the rest.
+//
+//     x = embed(changed patches)
+//     for each block
+//         M = gate(norm1 x)        qkv rows M      attention brought up to date
+//         M = gate(attention)      proj rows M     buffer p        x = x + p
+//         M = gate(norm2 x)        mlp rows M      buffer m        x = x + m
+//     norm, read out, classify
+//
+// The first step, a flush, computes every row; with every token picked in every gate, a step has the bits of
+// the dense encoder. All state lies in one piece of the session's memory and holds no pointers.
+#ifndef VIDETTE_MODELS_STREAM_H
+#define VIDETTE_MODELS_STREAM_H
+
+#include "models/factorised.h"
+#include "reduce/budget.h"
+#include "reduce/delta_attention.h"
+#include "reduce/exact_attention.h"
+#include "reduce/gate.h"
+#include "reduce/still.h"
+
+struct stream_options {
+    struct policy policy;
+    vdt_attention attention; // of blocks that attend globally; windows are always computed in full
+    bool still, learn_still; // the pixel test; whether its tolerance is learnt
+    double tau;              // its tolerance
+    double deadline;         // ms a step: r is chosen to meet it; 0: none
+    double std[3], range;    // of the processor
+};
+
+// One block's state.
+struct stream_block {
+    struct gate qkv_gate, proj_gate, mlp_gate;
+    struct rows qkv;   // (N + 1, 3D) buffered; the last row is padding
+    struct rows mixed; // (N, D) attention's output where it is computed in full
+    float *proj, *mlp; // (N, D) buffers
+    struct exact_attention exact;
+    struct delta_attention delta;
+};
+
+enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
+
+// What else is kept from step to step.
+struct stream_state {
+    uint64_t steps;   // since the flush, which is step 1; 0: the next step is a flush
+    uint64_t filled;  // class tokens in the window of a factorised model
+    uint64_t pending; // gates that passed over a token above the floor in the last step
+    struct still_state still;
+};
+
+struct stream {
+    struct encoder *encoder;
+    struct stream_options options;
+    unsigned char *begin; // state, `bytes` of it
+    size_t bytes;
+    struct stream_state *state;
+    struct still still;
+    struct budget budget;
+    float *embedded;               // (N, D) input of block 1; state
+    float *logits, *features;      // of the last step; state
+    struct factorised *factorised; // what reads the window; NULL: none
+    float *window; // (snippets, D) class tokens of the last snippets, the oldest first; state
+    struct stream_block *blocks;
+    // Workspace.
+    uint32_t *index;        // (N)
+    double *squares;        // (N)
+    struct windows windows; // those in which something changed
+    bool *touched;          // (windows)
+    // Of the last step.
+    uint32_t *updated; // (3 blocks) tokens that passed each gate, in the order of execution
+    size_t changed;    // patches
+    uint64_t afresh;   // pairs of row and head that `exact` computed beyond the changed rows
+    uint64_t macs;     // by the counting rule of the Eventful paper
+    bool first, idle;  // a flush; no transformer work
+};
+
+// After encoder_plan: sets what the encoder must provide. A stream's encoder packs one clip, or one snippet,
+// whose class token (its only features) goes into the window that `factorised` (else NULL) reads.
+int stream_plan(struct stream *stream, struct encoder *encoder, struct factorised *factorised,
+                const struct stream_options *options, vdt_error *error);
+
+// After encoder_layout.
+void stream_layout(struct stream *stream, struct arena *arena);
+
+// After encoder_prepare.
+void stream_prepare(struct stream *stream);
+
+// Measures what steps cost, for the deadline, on a frame of noise: pixels (s, height, width, 3) of workspace.
+// Ends with a reset.
+int stream_calibrate(struct stream *stream, uint8_t *pixels, vdt_error *error);
+
+// The next step is a flush.
+void stream_reset(struct stream *stream);
+
+// The next frame. Outputs as encoder_forward's.
+int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
+                vdt_stats *stats, vdt_error *error);
+
+#endif

@@ -1,0 +1,83 @@
+#include "models/stream_count.h"
+
+// What a block attends over: query rows (padding too), keys a row, side lengths of the key grid.
+struct extent {
+    uint64_t rows, keys, positions;
+    bool windowed;
+};
+
+static struct extent extent_of(const struct encoder *encoder, size_t block) {
+    const struct windows *windows = &encoder->windows;
+    struct extent extent = {.rows = encoder->tokens, .keys = encoder->tokens};
+    uint64_t sides = encoder->grid.h + encoder->grid.w;
+    extent.windowed = windows->side > 0 && encoder->geometry->windowed[block];
+    if (extent.windowed) {
+        extent.keys = (uint64_t)windows->side * windows->side;
+        extent.rows = windows->rows * windows->columns * extent.keys;
+        sides = 2 * windows->side;
+    }
+    extent.positions = encoder->geometry->relative ? sides : 0;
+    return extent;
+}
+
+static uint64_t linear(const struct gemm *w) {
+    return (uint64_t)gemm_n(w) * gemm_k(w) + gemm_n(w);
+}
+
+// The einsums of relative positions, and their two additions an element of the attention matrix.
+static uint64_t relative(const struct encoder *encoder, const struct extent *extent,
+                         bool elements) {
+    if (extent->positions == 0) return 0;
+    const uint64_t adds = elements ? 2 * encoder->geometry->heads * extent->keys : 0;
+    return extent->rows * (extent->positions * encoder->geometry->d + adds);
+}
+
+static uint64_t count_rows(const struct encoder *encoder, size_t block, const size_t picked[3]) {
+    const struct block *weights = &encoder->weights->blocks[block];
+    return picked[0] * linear(weights->attention.qkv) +
+           picked[1] * linear(weights->attention.proj) +
+           picked[2] * (linear(weights->mlp.fc1) + linear(weights->mlp.fc2)) +
+           2 * (uint64_t)encoder->tokens * encoder->geometry->d;
+}
+
+static uint64_t count_full(const struct encoder *encoder, const struct extent *extent) {
+    return 2 * extent->rows * extent->keys * encoder->geometry->d + relative(encoder, extent, true);
+}
+
+static uint64_t count_exact(const struct encoder *encoder, const struct extent *extent, uint64_t m,
+                            uint64_t afresh) {
+    const uint64_t n = extent->rows, d = encoder->geometry->d;
+    const uint64_t products = 2 * m >= n ? 2 * n * n * d : 2 * m * n * d + 4 * m * (n - m) * d;
+    return products + relative(encoder, extent, false) +
+           afresh * 2 * n * (d / encoder->geometry->heads);
+}
+
+// Changed rows and columns of B; both products of the recurrence; the gates of A and v; the accumulators.
+static uint64_t count_delta(const struct encoder *encoder, const struct extent *extent,
+                            uint64_t m) {
+    const uint64_t n = extent->rows, d = encoder->geometry->d, h = encoder->geometry->heads;
+    return 4 * m * n * d + relative(encoder, extent, true) + n * d + h * n * n + m * d + 2 * n * d;
+}
+
+uint64_t stream_count_block(const struct stream *stream, size_t block, const size_t picked[3],
+                            uint64_t afresh, bool flush) {
+    const struct encoder *encoder = stream->encoder;
+    const struct extent extent = extent_of(encoder, block);
+    const uint64_t linears = count_rows(encoder, block, picked);
+    if (flush) return linears + count_full(encoder, &extent);
+    const uint64_t gated = linears + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
+    if (extent.windowed || stream->options.attention == VDT_ATTENTION_TOKENWISE)
+        return gated + count_full(encoder, &extent);
+    if (stream->options.attention == VDT_ATTENTION_DELTA)
+        return gated + count_delta(encoder, &extent, picked[0]);
+    return gated + count_exact(encoder, &extent, picked[0], afresh);
+}
+
+uint64_t stream_count_dense(const struct encoder *encoder) {
+    const struct stream stream = {.encoder = (struct encoder *)(uintptr_t)encoder};
+    const size_t n = encoder->tokens, all[3] = {n, n, n};
+    uint64_t macs = (uint64_t)n * encoder->geometry->d;
+    for (size_t i = 0; i < encoder->weights->n_blocks; i++)
+        macs += stream_count_block(&stream, i, all, 0, true);
+    return macs;
+}

@@ -1,0 +1,18 @@
+// Operations by the counting rule of the Eventful paper (Dutson et al. 2023, appendix): multiply-adds of
+// linear layers, matrix products and relative positions, and the additions of biases, residuals, positions,
+// gates and accumulators; not norms, softmax, activations, patch embedding, heads. In blocks with windows all
+// rows of the padded grid attend, and a window that was skipped counts as if it had been computed.
+#ifndef VIDETTE_MODELS_STREAM_COUNT_H
+#define VIDETTE_MODELS_STREAM_COUNT_H
+
+#include "models/stream.h"
+
+// A block whose gates passed picked[0..2] tokens, with `afresh` pairs of row and head computed beyond them; a
+// flush counts as the dense block.
+uint64_t stream_count_block(const struct stream *stream, size_t block, const size_t picked[3],
+                            uint64_t afresh, bool flush);
+
+// The dense model, position additions included.
+uint64_t stream_count_dense(const struct encoder *encoder);
+
+#endif

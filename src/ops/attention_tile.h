@@ -1,0 +1,81 @@
+// The inside of attention, for the operations that attend: a head's panels of keys and values, and tiles
+// of queries that pass over them. ops_attention.c is the dense one and defines these.
+#ifndef VIDETTE_OPS_ATTENTION_TILE_H
+#define VIDETTE_OPS_ATTENTION_TILE_H
+
+#include "ops/ops.h"
+
+enum { TILE = 48, BLOCK = 256 }; // query rows of a task; keys of a block, a multiple of every panel
+
+struct attention {
+    struct exec *exec;
+    const struct kernels *kernels;
+    const struct attention_shape *shape;
+    enum format format; // of q, k, v and the products
+    struct rows y, q, k, v;
+    unsigned char *panels;
+};
+
+static inline const unsigned char *attention_row(struct rows rows, size_t i, size_t column) {
+    return (const unsigned char *)rows.data + i * rows.bytes +
+           column * (rows.format == FORMAT_BF16 ? 2 : 4);
+}
+
+/* ---- panels -------------------------------------------------------------------------------- */
+
+// Bytes of one head's K^T panels and V panels for n keys; the latter stand behind the former.
+size_t attention_key_bytes(const struct attention *run, size_t n);
+size_t attention_value_bytes(const struct attention *run, size_t n);
+
+// Where the panels of (sequence, head) start.
+unsigned char *attention_head_panels(const struct attention *run, size_t sequence, size_t head);
+
+// Packs a head's columns of n rows of k and v, rows index[0..n) or (NULL) 0..n-1. scratch: a tile's.
+void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
+                    struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch);
+
+/* ---- tiles --------------------------------------------------------------------------------- */
+
+// A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
+// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1).
+struct tile {
+    const void *q_rows[TILE], *p_rows[TILE];
+    size_t positions[TILE]; // of the queries in their sequence
+    size_t rows[TILE];      // of the queries in q and y
+    struct softmax_state state[TILE];
+    float scores[TILE * BLOCK];
+    uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
+    float *o, *h, *w;
+};
+
+// Packing uses the same memory for a panel's worth of rows of at most 64 columns of panel.
+_Static_assert(sizeof(struct tile) >= 64 * ATTENTION_MAX_D * sizeof(float), "room for a panel");
+
+// A tile's queries and a head's keys and values.
+struct pass {
+    size_t rows;
+    const unsigned char *keys, *values;
+    size_t n;          // keys
+    const float *bias; // of the first key; may be NULL
+};
+
+// Sets the pointers into the memory behind the tile.
+void attention_place_tile(struct tile *tile, const struct attention_shape *shape);
+
+// h and w of the tile's queries, divided by the scale; nothing without relative positions.
+void attention_relative(const struct attention *run, const struct tile *tile, size_t rows);
+
+// Those of the tile's row for keys in grid row or column 0, 1, ...
+struct relative_row {
+    const float *h, *w;
+};
+struct relative_row attention_relative_row(const struct relative_positions *relative,
+                                           const struct tile *tile, size_t row);
+
+// Attends from positions[i], rows[i], i < pass->rows, to all keys: leaves o (unnormalised) and state.
+void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
+                        size_t head);
+
+void attention_scale_row(float *row, size_t n, float factor);
+
+#endif

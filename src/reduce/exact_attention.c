@@ -1,0 +1,318 @@
+#include "reduce/exact_attention.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "ops/attention_tile.h"
+
+static const float UNIT = 0x1p-24f, TOLERANCE = 2e-6f;
+static const float UNIT_BF16 = 0x1p-9f, TOLERANCE_BF16 = 0x1p-8f;
+
+struct update {
+    struct attention attention; // q, k, v: the buffer's
+    struct exact_attention *state;
+    struct rows qkv, fresh;
+    const uint32_t *index;
+    size_t n_changed, n_others;
+    unsigned char *all, *old, *new; // panels of all rows, of M before and after
+    size_t all_bytes, part_bytes;   // of a head
+    atomic_uint_fast64_t afresh;    // rows beyond M
+};
+
+static size_t head_bytes(const struct attention *run, size_t n) {
+    return attention_key_bytes(run, n) + attention_value_bytes(run, n);
+}
+
+bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
+                            size_t n, size_t heads, size_t d) {
+    // All rows, and twice at most half of them: as three sequences of 2 n keys.
+    size_t keys;
+    return checked_multiply(&keys, n, 2) &&
+           ops_attention_panels(bytes, kernels, format, keys, 3, heads, d);
+}
+
+// Columns from `column` on of rows.
+static struct rows columns(struct rows rows, size_t column) {
+    rows.data = (unsigned char *)rows.data + column * (rows.format == FORMAT_BF16 ? 2 : 4);
+    return rows;
+}
+
+static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
+                           const struct attention_shape *shape) {
+    const size_t width = shape->heads * shape->d;
+    struct update run = {.state = state, .qkv = qkv};
+    run.attention = (struct attention){.exec = exec,
+                                       .kernels = exec->kernels,
+                                       .shape = shape,
+                                       .format = qkv.format,
+                                       .q = qkv,
+                                       .k = columns(qkv, width),
+                                       .v = columns(qkv, 2 * width)};
+    run.all = state->panels;
+    run.all_bytes = head_bytes(&run.attention, state->n);
+    return run;
+}
+
+/* ---- fresh rows ---------------------------------------------------------------------------- */
+
+static void pack_all_task(void *argument, size_t head, size_t thread, void *scratch) {
+    (void)thread;
+    const struct update *run = argument;
+    attention_pack(&run->attention, run->all + head * run->all_bytes, run->attention.k,
+                   run->attention.v, NULL, run->state->n, head, scratch);
+}
+
+// Rows tile->rows[0..rows) of a head against all keys.
+static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
+    const struct exact_attention *state = run->state;
+    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    struct pass pass = {.rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
+    pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
+    attention_run_tile(&run->attention, tile, &pass, head);
+    for (size_t i = 0; i < rows; i++) {
+        const size_t row = tile->rows[i], at = head * state->n + row;
+        memcpy(state->o + row * width + head * d, tile->o + i * d, d * sizeof *tile->o);
+        state->max[at] = tile->state[i].max;
+        state->sum[at] = tile->state[i].sum;
+        state->error[at] = 0.0f;
+    }
+}
+
+// Places some rows, `index` of them or (NULL) consecutive ones, in a tile.
+static size_t place_rows(struct tile *tile, const struct attention_shape *shape,
+                         const uint32_t *index, size_t first, size_t n) {
+    const size_t rows = min_size(TILE, n - first);
+    attention_place_tile(tile, shape);
+    for (size_t i = 0; i < rows; i++)
+        tile->rows[i] = tile->positions[i] = index ? index[first + i] : first + i;
+    return rows;
+}
+
+static void flush_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    const struct update *run = argument;
+    const size_t tiles = ceil_div(run->state->n, TILE), head = task / tiles;
+    const size_t rows =
+        place_rows(scratch, run->attention.shape, NULL, task % tiles * TILE, run->state->n);
+    compute_rows(run, scratch, rows, head);
+}
+
+static void changed_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    const struct update *run = argument;
+    const size_t tiles = ceil_div(run->n_changed, TILE), head = task / tiles;
+    const size_t rows =
+        place_rows(scratch, run->attention.shape, run->index, task % tiles * TILE, run->n_changed);
+    compute_rows(run, scratch, rows, head);
+}
+
+// Multiply-adds of rows against all keys.
+static uint64_t row_macs(const struct update *run, uint64_t rows) {
+    const struct relative_positions *relative = run->attention.shape->relative;
+    const uint64_t positions = relative ? relative->height + relative->width : 0;
+    return rows * (2 * run->state->n + positions) * run->attention.shape->d;
+}
+
+void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
+                           const struct attention_shape *shape) {
+    struct update run = begin(exec, state, qkv, shape);
+    exec_run(exec, shape->heads, pack_all_task, &run);
+    exec_run(exec, shape->heads * ceil_div(state->n, TILE), flush_task, &run);
+    exec->macs += row_macs(&run, state->n * shape->heads);
+}
+
+/* ---- rows that lose some terms and get others ---------------------------------------------- */
+
+static void pack_changed_task(void *argument, size_t head, size_t thread, void *scratch) {
+    (void)thread;
+    const struct update *run = argument;
+    const size_t width = run->attention.shape->heads * run->attention.shape->d;
+    attention_pack(&run->attention, run->old + head * run->part_bytes, run->attention.k,
+                   run->attention.v, run->index, run->n_changed, head, scratch);
+    attention_pack(&run->attention, run->new + head * run->part_bytes, columns(run->fresh, width),
+                   columns(run->fresh, 2 * width), NULL, run->n_changed, head, scratch);
+}
+
+// What a tile's rows have lost and got in a step.
+struct turnover {
+    float removed[TILE], added[TILE];
+};
+
+// The row's reference maximum has moved by the factor c.
+static void rescale(struct update *run, struct tile *tile, struct turnover *turnover, size_t i,
+                    size_t at, float c) {
+    attention_scale_row(tile->o + i * run->attention.shape->d, run->attention.shape->d, c);
+    tile->state[i].sum *= c;
+    turnover->removed[i] *= c;
+    turnover->added[i] *= c;
+    run->state->error[at] *= c * c;
+}
+
+// Scores of the tile's rows with `some` keys of M from `first` on.
+static void score(const struct update *run, struct tile *tile, size_t rows,
+                  const unsigned char *keys, size_t first, size_t some) {
+    const struct attention *attention = &run->attention;
+    const struct kernels *kernels = attention->kernels;
+    const struct relative_positions *relative = attention->shape->relative;
+    const size_t lanes = format_lanes(attention->format, attention->shape->d);
+    for (size_t i = 0; relative && i < rows; i++) {
+        const struct relative_row logits = attention_relative_row(relative, tile, i);
+        kernels->outer_sum_at(tile->scores + i * BLOCK, logits.h, relative->height, logits.w,
+                              relative->width, run->state->key_y + first, run->state->key_x + first,
+                              some);
+    }
+    kernels->product[attention->format](
+        tile->scores, BLOCK, tile->q_rows, rows, keys + first * lanes * LANE_BYTES,
+        kernels->panel * lanes * LANE_BYTES, some, lanes, relative != NULL, NULL);
+}
+
+// Takes the terms of `some` old keys from the tile's rows, or adds those of new ones.
+static void exchange(struct update *run, struct tile *tile, struct turnover *turnover, size_t rows,
+                     size_t head, const unsigned char *panels, size_t first, size_t some,
+                     bool subtract) {
+    const struct attention *attention = &run->attention;
+    const struct kernels *kernels = attention->kernels;
+    const enum format format = attention->format;
+    const size_t d = attention->shape->d, n = run->n_changed;
+    const unsigned char *values = panels + attention_key_bytes(attention, n);
+    score(run, tile, rows, panels, first, some);
+    for (size_t i = 0; i < rows; i++) {
+        float *scores = tile->scores + i * BLOCK;
+        void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
+        struct softmax_state part = {tile->state[i].max, 0.0f};
+        const float c = kernels->softmax_kept[format](weights, scores, some,
+                                                      attention->shape->scale, subtract, &part);
+        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
+        tile->state[i].max = part.max;
+        tile->state[i].sum += part.sum;
+        if (subtract)
+            turnover->removed[i] -= part.sum;
+        else
+            turnover->added[i] += part.sum;
+        tile->p_rows[i] = weights;
+    }
+    kernels->product[format](tile->o, d, tile->p_rows, rows,
+                             values + format_lanes(format, first) * kernels->panel * LANE_BYTES,
+                             format_lanes(format, n) * kernels->panel * LANE_BYTES, d,
+                             format_lanes(format, some), true, NULL);
+}
+
+static void load_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
+    const struct exact_attention *state = run->state;
+    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    for (size_t i = 0; i < rows; i++) {
+        const size_t row = tile->rows[i], at = head * state->n + row;
+        tile->q_rows[i] = attention_row(run->attention.q, row, head * d);
+        tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
+        memcpy(tile->o + i * d, state->o + row * width + head * d, d * sizeof *tile->o);
+    }
+}
+
+static float squared(float x) {
+    return x * x;
+}
+
+// Writes the rows back; returns how many must be computed afresh, moved to the tile's beginning.
+static size_t store_rows(const struct update *run, struct tile *tile,
+                         const struct turnover *turnover, size_t rows, size_t head) {
+    const struct exact_attention *state = run->state;
+    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    const bool rough = run->attention.format == FORMAT_BF16;
+    const float tolerance = rough ? TOLERANCE_BF16 : TOLERANCE;
+    size_t failed = 0;
+    for (size_t i = 0; i < rows; i++) {
+        const size_t row = tile->rows[i], at = head * state->n + row;
+        const float l = tile->state[i].sum, removed = turnover->removed[i];
+        state->error[at] += squared(UNIT * (l + 4.0f * removed + 4.0f * turnover->added[i])) +
+                            (rough ? squared(UNIT_BF16 * removed) : 0.0f);
+        if (!(l > 0.0f) || !(sqrtf(state->error[at]) <= tolerance * l)) {
+            tile->rows[failed] = tile->positions[failed] = row;
+            failed++;
+            continue;
+        }
+        memcpy(state->o + row * width + head * d, tile->o + i * d, d * sizeof *tile->o);
+        state->max[at] = tile->state[i].max;
+        state->sum[at] = l;
+    }
+    return failed;
+}
+
+static void others_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    struct update *run = argument;
+    struct tile *tile = scratch;
+    struct turnover turnover = {{0}, {0}};
+    const size_t tiles = ceil_div(run->n_others, TILE), head = task / tiles;
+    const size_t rows = place_rows(tile, run->attention.shape, run->state->others,
+                                   task % tiles * TILE, run->n_others);
+    load_rows(run, tile, rows, head);
+    attention_relative(&run->attention, tile, rows);
+    for (size_t first = 0; first < run->n_changed; first += BLOCK) {
+        const size_t some = min_size(BLOCK, run->n_changed - first);
+        exchange(run, tile, &turnover, rows, head, run->old + head * run->part_bytes, first, some,
+                 true);
+        exchange(run, tile, &turnover, rows, head, run->new + head * run->part_bytes, first, some,
+                 false);
+    }
+    const size_t failed = store_rows(run, tile, &turnover, rows, head);
+    if (failed == 0) return;
+    compute_rows(run, tile, failed, head);
+    atomic_fetch_add(&run->afresh, failed);
+}
+
+// The rows not in M, and where in the grid those in M are.
+static size_t list_others(struct exact_attention *state, const uint32_t *index, size_t n_changed,
+                          const struct relative_positions *relative) {
+    size_t n_others = 0, at = 0;
+    for (size_t i = 0; i < state->n; i++) {
+        if (at < n_changed && index[at] == i)
+            at++;
+        else
+            state->others[n_others++] = (uint32_t)i;
+    }
+    for (size_t i = 0; relative && i < n_changed; i++) {
+        state->key_y[i] = (uint32_t)(index[i] / relative->width);
+        state->key_x[i] = (uint32_t)(index[i] % relative->width);
+    }
+    return n_others;
+}
+
+uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
+                                struct rows fresh, const uint32_t *index, size_t n_changed,
+                                const struct attention_shape *shape) {
+    const size_t width = shape->heads * shape->d,
+                 row_bytes = 3 * width * (qkv.format == FORMAT_BF16 ? 2 : 4);
+    if (n_changed == 0) return 0;
+    if (n_changed >= state->n - n_changed) {
+        ops_scatter(exec, qkv, index, fresh, n_changed, row_bytes);
+        exact_attention_flush(exec, state, qkv, shape);
+        return 0;
+    }
+    struct update run = begin(exec, state, qkv, shape);
+    run.fresh = fresh;
+    run.index = index;
+    run.n_changed = n_changed;
+    run.part_bytes = head_bytes(&run.attention, n_changed);
+    run.old = run.all + shape->heads * run.all_bytes;
+    run.new = run.old + shape->heads *run.part_bytes;
+    run.n_others = list_others(state, index, n_changed, shape->relative);
+    exec_run(exec, shape->heads, pack_changed_task, &run);
+    ops_scatter(exec, qkv, index, fresh, n_changed, row_bytes);
+    exec_run(exec, shape->heads, pack_all_task, &run);
+    exec_run(exec, shape->heads * ceil_div(run.n_others, TILE), others_task, &run);
+    exec_run(exec, shape->heads * ceil_div(n_changed, TILE), changed_task, &run);
+    const uint64_t afresh = atomic_load(&run.afresh);
+    const struct relative_positions *relative = shape->relative;
+    const uint64_t positions = relative ? relative->height + relative->width : 0;
+    exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
+                  (4 * n_changed + positions) * run.n_others * width;
+    return afresh;
+}
+
+void exact_attention_read(const struct exact_attention *state, size_t i, float *row, size_t heads,
+                          size_t d) {
+    memcpy(row, state->o + i * heads * d, heads * d * sizeof *row);
+    for (size_t head = 0; head < heads; head++)
+        attention_scale_row(row + head * d, d, 1.0f / state->sum[head * state->n + i]);
+}

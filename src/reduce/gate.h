@@ -1,0 +1,38 @@
+// A gate (Dutson et al. 2023, section 4): passes on only those tokens that differ enough from what was
+// passed on before.
+//
+//     e = c - u,   M = policy(|e|),   out = c[M],   u[M] = c[M]
+//
+// u, the reference, belongs to the gate and is overwritten in the picked rows alone: changes too small to be
+// picked add up until they are. What is passed on is read from u[M], so nothing is gathered.
+#ifndef VIDETTE_REDUCE_GATE_H
+#define VIDETTE_REDUCE_GATE_H
+
+#include "ops/ops.h"
+#include "reduce/policy.h"
+
+// The current tokens c. `read` writes row i in the gate's format; `advance`, where there is one, is called
+// once for each row of a step before it is read. Both are called from several threads, each row by one.
+struct gate_source {
+    void (*advance)(void *argument, size_t i);
+    void (*read)(void *argument, size_t i, void *row);
+    void *argument;
+};
+
+struct gate {
+    struct rows u; // (n, width); state
+    size_t n, width;
+    uint32_t *waited; // (n); state
+    double *squares;  // (n) of the last step; workspace
+    uint32_t *index;  // (n) M; workspace
+    size_t picked;    // |M|
+};
+
+// A step of the gate; sets index, picked and u. flush: everything is passed on and no policy runs. Returns
+// whether a token above the floor was passed over. Scratch: gate_scratch_bytes.
+bool gate_step(struct exec *exec, struct gate *gate, const struct gate_source *source,
+               const struct policy *policy, bool flush);
+
+size_t gate_scratch_bytes(size_t width);
+
+#endif

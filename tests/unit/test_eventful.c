@@ -1,0 +1,654 @@
+// Policies, gates, the pixel test and attention kept up to date, each against brute force, double precision or
+// the NumPy twin (ref/eventful.py, tests/vectors/delta.txt).
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/bf16.h"
+#include "kernels/cpu.h"
+#include "reduce/budget.h"
+#include "reduce/delta_attention.h"
+#include "reduce/exact_attention.h"
+#include "reduce/gate.h"
+#include "reduce/still.h"
+#include "support.h"
+
+/* ---- policies ------------------------------------------------------------------------------ */
+
+// Whether token a goes before token b.
+static bool goes_before(const struct policy *policy, const double *squares, const uint32_t *waited,
+                        size_t a, size_t b) {
+    const bool late_a = policy->max_wait > 0 && waited[a] >= policy->max_wait,
+               late_b = policy->max_wait > 0 && waited[b] >= policy->max_wait;
+    if (late_a != late_b) return late_a;
+    if (late_a && waited[a] != waited[b]) return waited[a] > waited[b];
+    if (!late_a) {
+        const double x = isnan(squares[a]) ? INFINITY : squares[a],
+                     y = isnan(squares[b]) ? INFINITY : squares[b];
+        if (isnan(squares[a]) != isnan(squares[b])) return isnan(squares[a]);
+        if (x != y) return x > y;
+    }
+    return a < b;
+}
+
+// The contract of policy_select, by counting who goes before whom.
+static size_t select_slowly(const struct policy *policy, uint32_t *index, const double *squares,
+                            const uint32_t *waited, size_t n) {
+    double least = policy->floor;
+    if (policy->kind == POLICY_THRESHOLD) least = fmax(least, policy->threshold);
+    size_t most = n, picked = 0;
+    if (policy->kind == POLICY_TOP) most = policy->r;
+    if (policy->kind == POLICY_FRACTION) most = (size_t)floor(policy->fraction * (double)n);
+    for (size_t i = 0; i < n; i++) {
+        size_t before = 0;
+        for (size_t j = 0; j < n; j++) {
+            const bool counts = policy->kind == POLICY_ALL || !(squares[j] <= least * least);
+            before += counts && j != i && goes_before(policy, squares, waited, j, i);
+        }
+        const bool counts = policy->kind == POLICY_ALL || !(squares[i] <= least * least);
+        if (policy->kind == POLICY_ALL || (counts && before < most)) index[picked++] = (uint32_t)i;
+    }
+    return picked;
+}
+
+static void policies_pick_what_they_say(void **state) {
+    (void)state;
+    enum { N = 41 };
+    struct random random = {3};
+    for (size_t trial = 0; trial < 4000; trial++) {
+        const struct policy policy = {.kind = (enum policy_kind)random_size(&random, 0, 3),
+                                      .r = random_size(&random, 0, N + 5),
+                                      .fraction = (double)random_float(&random, 0.0f, 1.0f),
+                                      .threshold = (double)random_size(&random, 0, 3),
+                                      .floor = (double)random_size(&random, 0, 2),
+                                      .max_wait = (uint32_t)random_size(&random, 0, 6)};
+        double squares[N];
+        uint32_t waited[N], before[N], found[N], expected[N];
+        for (size_t i = 0; i < N; i++) { // many ties
+            const size_t level = random_size(&random, 0, 12);
+            squares[i] = level == 12   ? (double)NAN
+                         : level == 11 ? 1e-300
+                                       : (double)(level * level) / 4.0;
+            waited[i] = before[i] = (uint32_t)random_size(&random, 0, 8);
+        }
+        bool pending;
+        const size_t n = policy_select(&policy, found, squares, waited, N, &pending);
+        const size_t truth = select_slowly(&policy, expected, squares, before, N);
+        assert_int_equal(n, truth);
+        assert_memory_equal(found, expected, n * sizeof *found);
+        double least = policy.floor;
+        if (policy.kind == POLICY_THRESHOLD) least = fmax(least, policy.threshold);
+        bool any = false;
+        for (size_t i = 0, at = 0; i < N; i++) {
+            const bool taken = at < n && found[at] == i;
+            at += taken;
+            const bool passed_over = !taken && !(squares[i] <= least * least);
+            any = any || passed_over;
+            assert_int_equal(waited[i], passed_over ? before[i] + 1 : 0);
+        }
+        assert_int_equal(pending, any);
+    }
+}
+
+// One large error that keeps coming back must not starve the others.
+static void nobody_waits_for_ever(void **state) {
+    (void)state;
+    enum { N = 20, WAIT = 5 };
+    const struct policy policy = {.kind = POLICY_TOP, .r = 1, .max_wait = WAIT};
+    double squares[N];
+    uint32_t waited[N] = {0}, index[N], idle[N] = {0};
+    for (size_t i = 0; i < N; i++) squares[i] = i == 7 ? 100.0 : 1.0;
+    for (size_t step = 0; step < 500; step++) {
+        bool pending;
+        assert_int_equal(policy_select(&policy, index, squares, waited, N, &pending), 1);
+        for (size_t i = 0; i < N; i++) {
+            idle[i] = i == index[0] ? 0 : idle[i] + 1;
+            assert_true(idle[i] <= WAIT + N);
+        }
+    }
+}
+
+/* ---- gates --------------------------------------------------------------------------------- */
+
+struct bench {
+    struct kernels kernels;
+    struct exec exec;
+};
+
+static void open_exec(struct bench *bench, vdt_cpu level, size_t threads, size_t scratch) {
+    vdt_error error = {0};
+    memset(bench, 0, sizeof *bench);
+    kernels_init(&bench->kernels, level);
+    bench->exec.kernels = &bench->kernels;
+    assert_int_equal(pool_open(&bench->exec.pool, test_memory(), threads, &error), VDT_OK);
+    bench->exec.scratch_bytes = (scratch + 63) / 64 * 64;
+    bench->exec.scratch = aligned_alloc(64, threads * bench->exec.scratch_bytes);
+}
+
+static void close_exec(struct bench *bench) {
+    pool_close(&bench->exec.pool);
+    free(bench->exec.scratch);
+}
+
+enum { TOKENS = 30, WIDTH = 37 };
+
+struct tokens {
+    float c[TOKENS][WIDTH], u[TOKENS][WIDTH];
+    double squares[TOKENS];
+    uint32_t waited[TOKENS], index[TOKENS];
+};
+
+static void read_token(void *argument, size_t i, void *row) {
+    const struct tokens *tokens = argument;
+    memcpy(row, tokens->c[i], sizeof tokens->c[i]);
+}
+
+static struct gate gate_of(struct tokens *tokens) {
+    return (struct gate){.u = {tokens->u, sizeof tokens->u[0], FORMAT_F32},
+                         .n = TOKENS,
+                         .width = WIDTH,
+                         .waited = tokens->waited,
+                         .squares = tokens->squares,
+                         .index = tokens->index};
+}
+
+// Threshold 0 picks exactly the rows that differ; the reference keeps its rows when the input goes on.
+static void gates_own_their_reference(void **state) {
+    (void)state;
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+        struct bench bench;
+        struct tokens *tokens = calloc(1, sizeof *tokens);
+        struct random random = {5};
+        const struct policy policy = {.kind = POLICY_THRESHOLD};
+        open_exec(&bench, (vdt_cpu)level, 2, gate_scratch_bytes(WIDTH));
+        struct gate gate = gate_of(tokens);
+        const struct gate_source source = {NULL, read_token, tokens};
+        random_floats(&random, tokens->c[0], TOKENS * WIDTH, -1.0f, 1.0f);
+        gate_step(&bench.exec, &gate, &source, &policy, true);
+        assert_int_equal(gate.picked, TOKENS);
+        assert_memory_equal(tokens->u, tokens->c, sizeof tokens->c);
+        tokens->c[3][36] = nextafterf(tokens->c[3][36], 2.0f); // one unit of the last place
+        tokens->c[17][0] += 1.0f;
+        tokens->c[29][20] = 1e-40f;
+        tokens->u[29][20] = 2e-40f; // subnormal numbers differ too
+        float before[WIDTH];
+        memcpy(before, tokens->u[4], sizeof before);
+        gate_step(&bench.exec, &gate, &source, &policy, false);
+        assert_int_equal(gate.picked, 3);
+        assert_int_equal(gate.index[0], 3);
+        assert_int_equal(gate.index[1], 17);
+        assert_int_equal(gate.index[2], 29);
+        assert_memory_equal(tokens->u, tokens->c, sizeof tokens->c);
+        for (size_t j = 0; j < WIDTH; j++) tokens->c[4][j] = 9.0f;
+        assert_memory_equal(tokens->u[4], before, sizeof before);
+        close_exec(&bench);
+        free(tokens);
+    }
+}
+
+// A slow drift below the threshold of a step adds up. The control, a reference overwritten with all of c,
+// would never see it.
+static void small_changes_add_up(void **state) {
+    (void)state;
+    struct bench bench;
+    struct tokens *tokens = calloc(1, sizeof *tokens);
+    const struct policy policy = {.kind = POLICY_THRESHOLD, .threshold = 1.0};
+    open_exec(&bench, cpu_detect(), 1, gate_scratch_bytes(WIDTH));
+    struct gate gate = gate_of(tokens);
+    const struct gate_source source = {NULL, read_token, tokens};
+    gate_step(&bench.exec, &gate, &source, &policy, true);
+    size_t picked = 0;
+    for (int step = 0; step < 40; step++) {
+        tokens->c[11][5] += 0.1f;
+        gate_step(&bench.exec, &gate, &source, &policy, false);
+        picked += gate.picked;
+        assert_true(fabs((double)(tokens->c[11][5] - tokens->u[11][5])) <= 1.0);
+    }
+    assert_int_equal(picked, 3);
+    close_exec(&bench);
+    free(tokens);
+}
+
+/* ---- the pixel test ------------------------------------------------------------------------ */
+
+enum { SIDE = 48, PATCH = 16, PATCHES = 9 };
+
+static void still_scenes_are_still(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {4};
+    struct still_state memory;
+    uint8_t *kept = make_bytes(SIDE * SIDE * 3), *pixels = make_bytes(SIDE * SIDE * 3);
+    uint32_t index[PATCHES];
+    double scores[PATCHES];
+    open_exec(&bench, cpu_detect(), 2, 64);
+    struct still still = {.std = {0.25, 0.5, 1.0},
+                          .range = 255.0,
+                          .patch = PATCH,
+                          .tubelet = 1,
+                          .grid = {1, 3, 3},
+                          .pixels = kept,
+                          .state = &memory};
+    const vdt_clip clip = {pixels, SIDE * 3, SIDE * SIDE * 3};
+    random_bytes(&random, pixels, SIDE * SIDE * 3);
+    for (uint32_t i = 0; i < PATCHES; i++) index[i] = i;
+    still_start(&memory, 0.0, false);
+    still_accept(&bench.exec, &still, &clip, index, PATCHES);
+    assert_memory_equal(kept, pixels, SIDE * SIDE * 3);
+    assert_int_equal(still_test(&bench.exec, &still, &clip, index, scores), 0);
+    pixels[(20 * SIDE + 40) * 3 + 1] ^= 1; // row 1, column 2: one level of green
+    assert_int_equal(still_test(&bench.exec, &still, &clip, index, scores), 1);
+    assert_int_equal(index[0], 5);
+    // S = 1 / 0.5 = 2 stands against tau 255 3 p^2.
+    memory.tau = 2.0001 / (255.0 * 3 * PATCH * PATCH);
+    assert_int_equal(still_test(&bench.exec, &still, &clip, index, scores), 0);
+    memory.tau = 1.9999 / (255.0 * 3 * PATCH * PATCH);
+    assert_int_equal(still_test(&bench.exec, &still, &clip, index, scores), 1);
+    free(kept);
+    free(pixels);
+    close_exec(&bench);
+}
+
+// Noise of a sensor over a fixed picture, with something that moves in a third of it.
+static void noise_is_learnt(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {9};
+    struct still_state memory;
+    enum { BYTES = SIDE * SIDE * 3 };
+    uint8_t *kept = make_bytes(BYTES), *pixels = make_bytes(BYTES), *scene = make_bytes(BYTES);
+    uint32_t index[PATCHES];
+    double scores[PATCHES];
+    open_exec(&bench, cpu_detect(), 1, 64);
+    struct still still = {.std = {0.5, 0.5, 0.5},
+                          .range = 255.0,
+                          .patch = PATCH,
+                          .tubelet = 1,
+                          .grid = {1, 3, 3},
+                          .pixels = kept,
+                          .state = &memory};
+    const vdt_clip clip = {pixels, SIDE * 3, BYTES};
+    for (size_t i = 0; i < BYTES; i++) scene[i] = (uint8_t)random_size(&random, 20, 230);
+    still_start(&memory, 0.0, true);
+    memset(kept, 0, BYTES);
+    for (int frame = 0; frame < STILL_LEARNING + 10; frame++) {
+        for (size_t i = 0; i < BYTES; i++)
+            pixels[i] = (uint8_t)(scene[i] + random_size(&random, 0, 6));
+        for (size_t i = 0; i < (size_t)PATCH * SIDE * 3; i++) // the upper row of patches moves
+            pixels[i] = (uint8_t)random_size(&random, 0, 255);
+        const size_t n = still_test(&bench.exec, &still, &clip, index, scores);
+        if (memory.learning == 0 && frame > STILL_LEARNING) {
+            assert_int_equal(n, 3);
+            assert_int_equal(index[2], 2);
+        }
+        still_accept(&bench.exec, &still, &clip, index, n);
+    }
+    assert_true(memory.tau > 0.0 && memory.tau < STILL_LARGEST);
+    free(kept);
+    free(pixels);
+    free(scene);
+    close_exec(&bench);
+}
+
+/* ---- attention ----------------------------------------------------------------------------- */
+
+// One sequence with its tables, and everything that both attentions want.
+struct attending {
+    struct bench bench;
+    size_t n, heads, d, width;
+    enum format format;
+    struct relative_positions relative;
+    float *table_h, *table_w;
+    struct attention_shape shape;
+    size_t starts[2];
+    struct rows qkv, fresh;
+    void *panels;
+    struct exact_attention exact;
+    struct delta_attention delta;
+};
+
+static unsigned char *pack_table(const struct attending *a, const float *table, size_t n) {
+    size_t bytes;
+    assert_true(ops_table_bytes(&bytes, &a->bench.kernels, a->format, n, a->d));
+    unsigned char *panels = make_bytes(bytes),
+                  *encoded = make_bytes(n * format_row_bytes(a->format, a->d));
+    ops_table_pack(panels, &a->bench.kernels, a->format, table, n, a->d, encoded);
+    free(encoded);
+    return panels;
+}
+
+static void open_attending(struct attending *a, size_t height, size_t width, size_t heads, size_t d,
+                           enum format format, vdt_cpu level, size_t threads, bool relative) {
+    *a = (struct attending){.n = height * width, .heads = heads, .d = d, .width = heads * d};
+    a->format = format;
+    a->relative = (struct relative_positions){.height = height, .width = width};
+    const size_t scratch = delta_attention_scratch_bytes(a->n, d, &a->relative);
+    open_exec(&a->bench, level, threads, scratch);
+    const size_t element = format == FORMAT_BF16 ? 2 : 4, bytes = 3 * a->width * element;
+    a->qkv = (struct rows){make_bytes(a->n * bytes), bytes, format};
+    a->fresh = (struct rows){make_bytes(a->n * bytes), bytes, format};
+    a->table_h = calloc((2 * height - 1) * d, sizeof(float));
+    a->table_w = calloc((2 * width - 1) * d, sizeof(float));
+    a->starts[1] = a->n;
+    a->shape = (struct attention_shape){.n_sequences = 1,
+                                        .q_starts = a->starts,
+                                        .k_starts = a->starts,
+                                        .heads = heads,
+                                        .d = d,
+                                        .scale = (float)(1.0 / sqrt((double)d)),
+                                        .relative = relative ? &a->relative : NULL};
+    size_t exact_bytes, delta_bytes;
+    assert_true(exact_attention_panels(&exact_bytes, &a->bench.kernels, format, a->n, heads, d));
+    assert_true(delta_attention_panels(&delta_bytes, &a->bench.kernels, a->n, heads, d));
+    const size_t panels = exact_bytes > delta_bytes ? exact_bytes : delta_bytes;
+    a->panels = aligned_alloc(64, (panels + 63) / 64 * 64);
+    a->exact = (struct exact_attention){.n = a->n,
+                                        .o = make_floats(a->n * a->width),
+                                        .max = make_floats(a->n * heads),
+                                        .sum = make_floats(a->n * heads),
+                                        .error = make_floats(a->n * heads),
+                                        .others = calloc(a->n, sizeof(uint32_t)),
+                                        .key_y = calloc(a->n, sizeof(uint32_t)),
+                                        .key_x = calloc(a->n, sizeof(uint32_t)),
+                                        .panels = a->panels};
+    a->delta = (struct delta_attention){.n = a->n,
+                                        .b = make_floats(heads * a->n * a->n),
+                                        .a = make_floats(heads * a->n * a->n),
+                                        .av = make_floats(a->n * a->width),
+                                        .dv = make_floats(a->n * a->width),
+                                        .old = make_floats(a->n * a->width),
+                                        .changed = calloc(a->n, sizeof(bool)),
+                                        .panels = a->panels};
+}
+
+static void pack_tables(struct attending *a) {
+    a->relative.h = pack_table(a, a->table_h, 2 * a->relative.height - 1);
+    a->relative.w = pack_table(a, a->table_w, 2 * a->relative.width - 1);
+}
+
+static void close_attending(struct attending *a) {
+    void *blocks[] = {a->relative.h,  a->relative.w,  a->table_h,     a->table_w,
+                      a->qkv.data,    a->fresh.data,  a->panels,      a->exact.o,
+                      a->exact.max,   a->exact.sum,   a->exact.error, a->exact.others,
+                      a->exact.key_y, a->exact.key_x, a->delta.b,     a->delta.a,
+                      a->delta.av,    a->delta.dv,    a->delta.old,   a->delta.changed};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    close_exec(&a->bench);
+}
+
+static FILE *open_vectors(void) {
+    FILE *file = fopen(source_path("tests/vectors/delta.txt"), "r");
+    assert_non_null(file);
+    return file;
+}
+
+static void scan_floats(FILE *file, float *values, size_t n) {
+    for (size_t i = 0; i < n; i++) assert_int_equal(fscanf(file, "%f", &values[i]), 1);
+}
+
+static void delta_is_the_recurrence(void **state) {
+    (void)state;
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+        FILE *file = open_vectors();
+        size_t height, width, heads, d, steps;
+        assert_int_equal(fscanf(file, "%zu %zu %zu %zu %zu", &height, &width, &heads, &d, &steps),
+                         5);
+        struct attending a;
+        open_attending(&a, height, width, heads, d, FORMAT_F32, (vdt_cpu)level, 2, true);
+        float *expected = make_floats(a.n * a.width);
+        scan_floats(file, a.table_h, (2 * height - 1) * d);
+        scan_floats(file, a.table_w, (2 * width - 1) * d);
+        pack_tables(&a);
+        scan_floats(file, a.qkv.data, a.n * 3 * a.width);
+        scan_floats(file, expected, a.n * a.width);
+        delta_attention_flush(&a.bench.exec, &a.delta, a.qkv, &a.shape);
+        assert_true(relative_error(a.delta.av, expected, a.n * a.width) < 1e-6);
+        for (size_t step = 0; step < steps; step++) {
+            uint32_t index[4];
+            for (size_t i = 0; i < 4; i++) assert_int_equal(fscanf(file, "%u", &index[i]), 1);
+            scan_floats(file, a.fresh.data, 4 * 3 * a.width);
+            scan_floats(file, expected, a.n * a.width);
+            delta_attention_update(&a.bench.exec, &a.delta, a.qkv, a.fresh, index, 4, &a.shape);
+            assert_true(relative_error(a.delta.av, expected, a.n * a.width) < 2e-6);
+        }
+        free(expected);
+        fclose(file);
+        close_attending(&a);
+    }
+}
+
+static double number(const struct attending *a, size_t row, size_t column) {
+    const unsigned char *at = (const unsigned char *)a->qkv.data + row * a->qkv.bytes;
+    if (a->format == FORMAT_BF16)
+        return (double)bf16_to_f32(((const uint16_t *)(const void *)at)[column]);
+    return (double)((const float *)(const void *)at)[column];
+}
+
+// The largest |o / l - softmax(...) v| of a row and head, over the rms of v, in double.
+static double worst_row(const struct attending *a) {
+    double worst = 0.0, squares = 0.0;
+    float *row = make_floats(a->width);
+    double *weights = malloc(a->n * sizeof *weights);
+    for (size_t j = 0; j < a->n; j++) {
+        for (size_t c = 0; c < a->d; c++) squares += pow(number(a, j, 2 * a->width + c), 2);
+    }
+    const double rms = sqrt(squares / (double)a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        exact_attention_read(&a->exact, i, row, a->heads, a->d);
+        for (size_t h = 0; h < a->heads; h++) {
+            double max = -INFINITY, sum = 0.0, error = 0.0;
+            for (size_t j = 0; j < a->n; j++) {
+                const size_t w = a->relative.width, y = j / w + a->relative.height - 1 - i / w,
+                             x = j % w + w - 1 - i % w;
+                double score = 0.0, added = 0.0;
+                for (size_t c = 0; c < a->d; c++) {
+                    const double q = number(a, i, h * a->d + c);
+                    score += q * number(a, j, a->width + h * a->d + c);
+                    added += q * (double)(a->table_h[y * a->d + c] + a->table_w[x * a->d + c]);
+                }
+                weights[j] = score / sqrt((double)a->d) + (a->shape.relative ? added : 0.0);
+                max = fmax(max, weights[j]);
+            }
+            for (size_t j = 0; j < a->n; j++) sum += weights[j] = exp(weights[j] - max);
+            for (size_t c = 0; c < a->d; c++) {
+                double value = 0.0;
+                for (size_t j = 0; j < a->n; j++)
+                    value += weights[j] / sum * number(a, j, 2 * a->width + h * a->d + c);
+                error += pow((double)row[h * a->d + c] - value, 2);
+            }
+            worst = fmax(worst, sqrt(error) / rms);
+        }
+    }
+    free(row);
+    free(weights);
+    return worst;
+}
+
+struct regime {
+    const char *name;
+    float gain, keep; // of q and k; share of a row that stays
+    bool spikes;      // now and then a key that dominates
+    bool cuts;        // now and then everything is new
+    float drift;      // added to every changed row's q and k a step: a lighting ramp
+};
+
+static void put_number(const struct attending *a, struct rows rows, size_t row, size_t column,
+                       float value) {
+    unsigned char *at = (unsigned char *)rows.data + row * rows.bytes;
+    if (rows.format == FORMAT_BF16)
+        ((uint16_t *)(void *)at)[column] = bf16_from_f32(value);
+    else
+        ((float *)(void *)at)[column] = value;
+    (void)a;
+}
+
+// The next rows index[0..m), from the present ones.
+static void make_fresh(struct attending *a, struct random *random, const struct regime *regime,
+                       const uint32_t *index, size_t m, bool cut, size_t step) {
+    const float keep = cut ? 0.0f : regime->keep, fresh = sqrtf(1.0f - keep * keep);
+    for (size_t i = 0; i < m; i++) {
+        const bool spike = regime->spikes && i == 0 && random_size(random, 0, 4) == 0;
+        for (size_t c = 0; c < 3 * a->width; c++) {
+            const float gain = c < 2 * a->width ? regime->gain : 1.0f;
+            float value = keep * (float)number(a, index[i], c) +
+                          fresh * random_float(random, -1.7f, 1.7f) * gain;
+            if (spike && c >= a->width && c < 2 * a->width)
+                value = 6.0f * random_float(random, -1.7f, 1.7f) * gain;
+            if (c < 2 * a->width) value += regime->drift * sinf((float)step * 0.01f);
+            put_number(a, a->fresh, i, c, value);
+        }
+    }
+}
+
+static size_t pick_rows(struct random *random, uint32_t *index, size_t n, size_t m) {
+    size_t picked = 0;
+    for (size_t i = 0; i < n && picked < m; i++) {
+        if (random_size(random, 0, n - i - 1) < m - picked) index[picked++] = (uint32_t)i;
+    }
+    return picked;
+}
+
+// `steps` updates of a regime; returns the largest row error, *beyond the share of rows computed beyond M.
+static double run_regime(const struct regime *regime, enum format format, size_t steps, size_t r,
+                         double *beyond) {
+    struct attending a;
+    struct random random = {12};
+    open_attending(&a, 8, 9, 2, 16, format, cpu_detect(), 2, true);
+    random_floats(&random, a.table_h, 15 * a.d, -0.3f, 0.3f);
+    random_floats(&random, a.table_w, 17 * a.d, -0.3f, 0.3f);
+    if (format == FORMAT_BF16) {
+        for (size_t i = 0; i < 15 * a.d; i++)
+            a.table_h[i] = bf16_to_f32(bf16_from_f32(a.table_h[i]));
+        for (size_t i = 0; i < 17 * a.d; i++)
+            a.table_w[i] = bf16_to_f32(bf16_from_f32(a.table_w[i]));
+    }
+    pack_tables(&a);
+    for (size_t i = 0; i < a.n; i++) {
+        for (size_t c = 0; c < 3 * a.width; c++)
+            put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
+    }
+    exact_attention_flush(&a.bench.exec, &a.exact, a.qkv, &a.shape);
+    double worst = worst_row(&a), extra = 0.0;
+    uint32_t *index = calloc(a.n, sizeof *index);
+    for (size_t step = 0; step < steps; step++) {
+        const bool cut = regime->cuts && step % 97 == 96;
+        const size_t m =
+            pick_rows(&random, index, a.n, cut ? a.n : 1 + random_size(&random, 0, 2 * r - 2));
+        make_fresh(&a, &random, regime, index, m, cut, step);
+        extra += (double)exact_attention_update(&a.bench.exec, &a.exact, a.qkv, a.fresh, index, m,
+                                                &a.shape);
+        if (step % 20 == 0 || step + 1 == steps) worst = fmax(worst, worst_row(&a));
+    }
+    *beyond = extra / (double)(steps * a.n * a.heads);
+    free(index);
+    close_attending(&a);
+    return worst;
+}
+
+static const struct regime regimes[] = {
+    {"quiet scene", 1.0f, 0.99f, false, false, 0.0f},
+    {"motion", 1.0f, 0.7f, false, true, 0.0f},
+    {"lighting ramp", 1.0f, 0.999f, false, false, 0.01f},
+    {"everything new in each update", 1.0f, 0.0f, false, false, 0.0f},
+    {"scores to +-80", 4.5f, 0.9f, false, true, 0.0f},
+    {"dominating keys come and go", 1.5f, 0.9f, true, false, 0.0f},
+};
+
+static size_t exact_steps = 1000; // an argument of the program
+
+static void exact_stays_exact(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof regimes / sizeof *regimes; i++) {
+        static const size_t rs[] = {1, 9, 30};
+        for (size_t j = 0; j < 3; j++) {
+            double beyond, rough_beyond = 0.0, rough = 0.0;
+            const double worst = run_regime(&regimes[i], FORMAT_F32, exact_steps, rs[j], &beyond);
+            if (cpu_detect() >= VDT_CPU_AVX512_BF16)
+                rough = run_regime(&regimes[i], FORMAT_BF16, exact_steps, rs[j], &rough_beyond);
+            printf("%-30s r %2zu  f32 %.1e, %4.1f %% beyond M;  bf16 %.1e, %4.1f %%\n",
+                   regimes[i].name, rs[j], worst, 100.0 * beyond, rough, 100.0 * rough_beyond);
+            assert_true(worst <= 1e-5);
+            assert_true(rough <= 3e-2);
+        }
+    }
+}
+
+// The same bits at any thread count.
+static void threads_change_nothing(void **state) {
+    (void)state;
+    uint64_t hashes[3];
+    for (size_t threads = 1; threads <= 3; threads++) {
+        struct attending a;
+        struct random random = {77};
+        uint32_t index[20];
+        open_attending(&a, 10, 11, 3, 24, FORMAT_F32, cpu_detect(), threads, true);
+        random_floats(&random, a.table_h, 19 * a.d, -0.3f, 0.3f);
+        random_floats(&random, a.table_w, 21 * a.d, -0.3f, 0.3f);
+        pack_tables(&a);
+        random_floats(&random, a.qkv.data, a.n * 3 * a.width, -2.0f, 2.0f);
+        exact_attention_flush(&a.bench.exec, &a.exact, a.qkv, &a.shape);
+        for (int step = 0; step < 20; step++) {
+            const size_t m = pick_rows(&random, index, a.n, 20);
+            random_floats(&random, a.fresh.data, m * 3 * a.width, -2.0f, 2.0f);
+            exact_attention_update(&a.bench.exec, &a.exact, a.qkv, a.fresh, index, m, &a.shape);
+        }
+        hashes[threads - 1] =
+            fnv1a(FNV_START, (const uint8_t *)a.exact.o, a.n * a.width * sizeof(float));
+        close_attending(&a);
+    }
+    assert_true(hashes[0] == hashes[1] && hashes[1] == hashes[2]);
+}
+
+/* ---- budget -------------------------------------------------------------------------------- */
+
+// Simulated costs: affine with noise, then a machine that becomes half as fast.
+static void budgets_are_met(void **state) {
+    (void)state;
+    enum { N = 200, STEPS = 600 };
+    struct random random = {8};
+    struct budget budget;
+    const double a = 6.0, b = 0.5, deadline = 40.0;
+    budget_start(&budget, deadline, N, 12.0, a + b * 12.0, 50.0, a + b * 50.0);
+    size_t missed = 0;
+    double used = 0.0, ratio = 0.0;
+    for (size_t step = 0; step < STEPS; step++) {
+        const double slower = step < STEPS / 2 ? 1.0 : 2.0;
+        const size_t r = budget_choose(&budget);
+        assert_true(r >= 1 && r <= N);
+        const double noise = 1.0 + 0.01 * (double)random_float(&random, -1.0f, 1.0f);
+        const double ms = slower * (a + b * (double)r) * noise;
+        budget_learn(&budget, (double)r, ms);
+        if (step < 20 || (step >= STEPS / 2 && step < STEPS / 2 + 100)) continue;
+        missed += ms > 1.05 * deadline;
+        used += ms;
+        ratio += deadline;
+    }
+    assert_true(missed <= 5);
+    assert_true(used > 0.94 * ratio);
+}
+
+// A cost that no r can meet, and one that any r meets.
+static void budgets_have_ends(void **state) {
+    (void)state;
+    struct budget budget;
+    budget_start(&budget, 10.0, 100, 6.0, 50.0, 25.0, 60.0);
+    for (int i = 0; i < 50; i++) budget_learn(&budget, 1.0, 48.0);
+    assert_int_equal(budget_choose(&budget), 1);
+    budget_start(&budget, 1000.0, 100, 6.0, 50.0, 25.0, 60.0);
+    for (int i = 0; i < 50; i++) budget_learn(&budget, 100.0, 90.0);
+    assert_int_equal(budget_choose(&budget), 100);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) exact_steps = strtoull(argv[1], NULL, 10);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policies_pick_what_they_say), cmocka_unit_test(nobody_waits_for_ever),
+        cmocka_unit_test(gates_own_their_reference),   cmocka_unit_test(small_changes_add_up),
+        cmocka_unit_test(still_scenes_are_still),      cmocka_unit_test(noise_is_learnt),
+        cmocka_unit_test(delta_is_the_recurrence),     cmocka_unit_test(exact_stays_exact),
+        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(budgets_are_met),
+        cmocka_unit_test(budgets_have_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

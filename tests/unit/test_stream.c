@@ -1,0 +1,514 @@
+// Streams against the dense model and against themselves: everything picked equals dense bit for bit, a
+// stream that stands still arrives at the dense answer and then costs nothing, snapshots, threads, what the
+// counting rule says, the failing control.
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+#include "support.h"
+
+static void require(vdt_status status, const vdt_error *error) {
+    if (status) fail_msg("%s", error->message);
+}
+
+struct bench {
+    vdt_context *context;
+    vdt_model *model;
+    size_t height, width, bytes; // of a frame
+};
+
+static void open_with(struct bench *bench, const char *model, vdt_precision precision,
+                      const vdt_context_options *options) {
+    vdt_error error = {0};
+    vdt_model_options model_options;
+    vdt_model_options_init(&model_options);
+    model_options.precision = precision;
+    require(vdt_context_open(&bench->context, options, &error), &error);
+    require(
+        vdt_model_open(&bench->model, bench->context, source_path(model), &model_options, &error),
+        &error);
+    bench->height = vdt_model_info_get(bench->model)->height;
+    bench->width = vdt_model_info_get(bench->model)->width;
+    bench->bytes = bench->height * bench->width * 3;
+}
+
+static void open_at(struct bench *bench, const char *model, vdt_precision precision,
+                    uint32_t threads) {
+    vdt_context_options options;
+    vdt_context_options_init(&options);
+    options.threads = threads;
+    open_with(bench, model, precision, &options);
+}
+
+static void close_bench(struct bench *bench) {
+    vdt_model_close(&bench->model);
+    vdt_context_close(&bench->context);
+}
+
+static vdt_session *open_session(const struct bench *bench, const vdt_stream_options *stream) {
+    vdt_error error = {0};
+    vdt_session_options options;
+    vdt_session *session = NULL;
+    vdt_session_options_init(&options);
+    options.pool = VDT_POOL_TOKENS;
+    if (stream) options.stream = *stream;
+    require(vdt_session_open(&session, bench->model, &options, &error), &error);
+    return session;
+}
+
+static vdt_stream_options stream_of(vdt_update update, uint32_t r, vdt_attention attention) {
+    vdt_session_options options;
+    vdt_session_options_init(&options);
+    options.stream.update = update;
+    options.stream.r = r;
+    options.stream.attention = attention;
+    return options.stream;
+}
+
+static size_t features_of(const vdt_session *session) {
+    return vdt_session_shape(session)->features;
+}
+
+static vdt_clip clip_of(const vdt_session *session, const uint8_t *pixels) {
+    const size_t row = 3 * (size_t)vdt_session_shape(session)->width;
+    return (vdt_clip){pixels, row, row * vdt_session_shape(session)->height};
+}
+
+static void run(vdt_session *session, const uint8_t *pixels, float *features) {
+    vdt_error error = {0};
+    const vdt_clip clip = clip_of(session, pixels);
+    require(vdt_session_run(session, &clip, 1, &(vdt_output){.features = features}, NULL, &error),
+            &error);
+}
+
+// Some squares of 8 pixels change.
+static void disturb(const struct bench *bench, struct random *random, uint8_t *pixels,
+                    size_t squares) {
+    for (size_t i = 0; i < squares; i++) {
+        const size_t y = random_size(random, 0, bench->height / 8 - 1) * 8,
+                     x = random_size(random, 0, bench->width / 8 - 1) * 8;
+        for (size_t row = 0; row < 8; row++)
+            random_bytes(random, pixels + ((y + row) * bench->width + x) * 3, 24);
+    }
+}
+
+enum { MODELS = 4 };
+
+// A class token; windows and relative positions; registers; a norm before the blocks.
+static const char *const models[MODELS] = {
+    "tests/golden/vit_classification", "tests/golden/vitdet_windows",
+    "tests/golden/dinov2_registers_up", "tests/golden/clip_vision"};
+static const vdt_precision precisions[] = {VDT_PRECISION_F32, VDT_PRECISION_BF16,
+                                           VDT_PRECISION_INT8};
+
+// Every frame with every token picked: the dense model's bits (`delta` computes in another order).
+static void everything_equals_dense(void **state) {
+    (void)state;
+    for (size_t a = 0; a < MODELS; a++) {
+        for (size_t p = 0; p < 3; p++) {
+            struct bench bench;
+            struct random random = {7};
+            open_at(&bench, models[a], precisions[p], 2);
+            vdt_session *dense = open_session(&bench, NULL);
+            const size_t n = features_of(dense);
+            float *expected = make_floats(n), *found = make_floats(n);
+            for (int attention = 0; attention < 3; attention++) {
+                const vdt_stream_options options =
+                    stream_of(VDT_UPDATE_ALL, 0, (vdt_attention)attention);
+                vdt_session *stream = open_session(&bench, &options);
+                uint8_t *pixels = make_bytes(bench.bytes);
+                random_bytes(&random, pixels, bench.bytes);
+                for (int frame = 0; frame < 4; frame++) {
+                    run(dense, pixels, expected);
+                    run(stream, pixels, found);
+                    if (attention != VDT_ATTENTION_DELTA)
+                        assert_memory_equal(found, expected, n * sizeof *found);
+                    else if (precisions[p] == VDT_PRECISION_F32)
+                        assert_true(relative_error(found, expected, n) < 1e-5);
+                    disturb(&bench, &random, pixels, 3);
+                }
+                free(pixels);
+                vdt_session_close(&stream);
+            }
+            free(expected);
+            free(found);
+            vdt_session_close(&dense);
+            close_bench(&bench);
+        }
+    }
+}
+
+// A scene that stops: small r serves what is left until the answer is dense, then nothing runs.
+static void still_scene_converges(void **state) {
+    (void)state;
+    for (size_t a = 0; a < MODELS; a++) {
+        struct bench bench;
+        struct random random = {11};
+        open_at(&bench, models[a], VDT_PRECISION_F32, 2);
+        vdt_session *dense = open_session(&bench, NULL);
+        const vdt_stream_options options = stream_of(VDT_UPDATE_TOP, 5, VDT_ATTENTION_EXACT);
+        vdt_session *stream = open_session(&bench, &options);
+        const size_t n = features_of(dense);
+        float *expected = make_floats(n), *found = make_floats(n);
+        uint8_t *pixels = make_bytes(bench.bytes);
+        random_bytes(&random, pixels, bench.bytes);
+        for (int frame = 0; frame < 5; frame++) {
+            run(stream, pixels, found);
+            disturb(&bench, &random, pixels, 2);
+        }
+        const vdt_stream_info *info = vdt_session_stream(stream);
+        size_t steps = 0;
+        do {
+            run(stream, pixels, found);
+            assert_true(++steps < 3000);
+        } while (!info->idle);
+        run(dense, pixels, expected);
+        assert_true(relative_error(found, expected, n) < 2e-5);
+        assert_int_equal(info->macs_eventful, 0);
+        free(expected);
+        free(found);
+        free(pixels);
+        vdt_session_close(&stream);
+        vdt_session_close(&dense);
+        close_bench(&bench);
+    }
+}
+
+// The features of a run of frames, hashed: half of them, a snapshot into another session, the other half.
+static uint64_t hash_frames(const struct bench *bench, const vdt_stream_options *options,
+                            int frames, int snapshot_at) {
+    struct random random = {21};
+    vdt_session *session = open_session(bench, options);
+    const size_t n = features_of(session), state = vdt_session_snapshot_bytes(session);
+    float *features = make_floats(n);
+    uint8_t *pixels = make_bytes(bench->bytes), *snapshot = make_bytes(state);
+    vdt_error error = {0};
+    uint64_t hash = FNV_START;
+    random_bytes(&random, pixels, bench->bytes);
+    for (int frame = 0; frame < frames; frame++) {
+        if (frame == snapshot_at) {
+            require(vdt_session_save(session, snapshot, &error), &error);
+            vdt_session_close(&session);
+            session = open_session(bench, options);
+            run(session, pixels, features); // what is loaded replaces all of this
+            require(vdt_session_load(session, snapshot, state, &error), &error);
+        }
+        run(session, pixels, features);
+        hash = fnv1a(hash, (const uint8_t *)features, n * sizeof *features);
+        if (frame % 4 != 3) disturb(bench, &random, pixels, 2);
+        if (frame == 6) memset(pixels, 0, bench->bytes);             // all black
+        if (frame == 9) random_bytes(&random, pixels, bench->bytes); // a cut
+    }
+    free(features);
+    free(pixels);
+    free(snapshot);
+    vdt_session_close(&session);
+    return hash;
+}
+
+static void snapshots_go_on_with_the_same_bits(void **state) {
+    (void)state;
+    for (size_t a = 0; a < MODELS; a++) {
+        for (int attention = 0; attention < 3; attention++) {
+            struct bench bench;
+            open_at(&bench, models[a], VDT_PRECISION_F32, 2);
+            vdt_stream_options options = stream_of(VDT_UPDATE_TOP, 4, (vdt_attention)attention);
+            options.still = VDT_STILL_LEARN;
+            const uint64_t whole = hash_frames(&bench, &options, 14, -1);
+            for (int at = 1; at < 14; at += 5)
+                assert_true(hash_frames(&bench, &options, 14, at) == whole);
+            close_bench(&bench);
+        }
+    }
+}
+
+static void snapshots_of_others_are_refused(void **state) {
+    (void)state;
+    struct bench bench;
+    vdt_error error = {0};
+    open_at(&bench, models[0], VDT_PRECISION_F32, 1);
+    const vdt_stream_options exact = stream_of(VDT_UPDATE_TOP, 4, VDT_ATTENTION_EXACT),
+                             full = stream_of(VDT_UPDATE_TOP, 4, VDT_ATTENTION_TOKENWISE);
+    vdt_session *session = open_session(&bench, &exact), *other = open_session(&bench, &full);
+    const size_t n = vdt_session_snapshot_bytes(session);
+    uint8_t *bytes = make_bytes(n);
+    require(vdt_session_save(session, bytes, &error), &error);
+    assert_int_equal(vdt_session_load(other, bytes, n, &error), VDT_ERROR_FORMAT);
+    assert_int_equal(vdt_session_load(session, bytes, n - 1, &error), VDT_ERROR_FORMAT);
+    assert_int_equal(vdt_session_load(session, bytes, 3, &error), VDT_ERROR_FORMAT);
+    bytes[n / 2] ^= 1;
+    assert_int_equal(vdt_session_load(session, bytes, n, &error), VDT_ERROR_FORMAT);
+    bytes[n / 2] ^= 1;
+    require(vdt_session_load(session, bytes, n, &error), &error);
+    vdt_session *dense = open_session(&bench, NULL);
+    assert_int_equal(vdt_session_save(dense, bytes, &error), VDT_ERROR_ARGUMENT);
+    assert_int_equal(vdt_session_snapshot_bytes(dense), 0);
+    assert_null(vdt_session_stream(dense));
+    vdt_tokens tokens;
+    float *features = make_floats(features_of(session));
+    uint8_t *pixels = make_bytes(bench.bytes);
+    memset(pixels, 0, bench.bytes);
+    run(session, pixels, features);
+    assert_int_equal(vdt_session_tokens(&tokens, session, 0, &error), VDT_ERROR_ARGUMENT);
+    free(features);
+    free(pixels);
+    free(bytes);
+    vdt_session_close(&session);
+    vdt_session_close(&other);
+    vdt_session_close(&dense);
+    close_bench(&bench);
+}
+
+static void threads_change_nothing(void **state) {
+    (void)state;
+    for (size_t a = 0; a < MODELS; a++) {
+        uint64_t hashes[3];
+        for (uint32_t threads = 1; threads <= 3; threads++) {
+            struct bench bench;
+            open_at(&bench, models[a], VDT_PRECISION_AUTO, threads);
+            const vdt_stream_options options = stream_of(VDT_UPDATE_TOP, 6, VDT_ATTENTION_EXACT);
+            hashes[threads - 1] = hash_frames(&bench, &options, 12, -1);
+            close_bench(&bench);
+        }
+        assert_true(hashes[0] == hashes[1] && hashes[1] == hashes[2]);
+    }
+}
+
+struct worker {
+    const struct bench *bench;
+    uint64_t hash;
+};
+
+static void *work(void *argument) {
+    struct worker *worker = argument;
+    const vdt_stream_options options = stream_of(VDT_UPDATE_TOP, 5, VDT_ATTENTION_EXACT);
+    worker->hash = hash_frames(worker->bench, &options, 12, 5);
+    return NULL;
+}
+
+static void sessions_do_not_meet(void **state) {
+    (void)state;
+    struct bench bench;
+    open_at(&bench, models[0], VDT_PRECISION_F32, 2);
+    struct worker workers[2] = {{&bench, 0}, {&bench, 1}};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, work, &workers[i]);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    assert_true(workers[0].hash == workers[1].hash);
+    close_bench(&bench);
+}
+
+// Gates that see every token (`still` off) pick r; the operations are those of the formula, term by term.
+static void operations_follow_the_formula(void **state) {
+    (void)state;
+    enum { R = 5 };
+    struct bench bench;
+    struct random random = {31};
+    open_at(&bench, models[1], VDT_PRECISION_F32, 2);
+    const vdt_model_info *model = vdt_model_info_get(bench.model);
+    const uint64_t n = model->tokens, d = model->width_model, h = model->heads,
+                   m = model->width_mlp;
+    const uint64_t side = 5, window = 3, padded = 36; // 5 x 5 tokens in 2 x 2 windows
+    for (int attention = 0; attention < 3; attention++) {
+        const vdt_stream_options options = stream_of(VDT_UPDATE_TOP, R, (vdt_attention)attention);
+        vdt_session *session = open_session(&bench, &options);
+        float *features = make_floats(features_of(session));
+        uint8_t *pixels = make_bytes(bench.bytes);
+        for (int frame = 0; frame < 3; frame++) {
+            random_bytes(&random, pixels, bench.bytes);
+            run(session, pixels, features);
+        }
+        const vdt_stream_info *info = vdt_session_stream(session);
+        for (size_t i = 0; i < info->gates; i++) assert_int_equal(info->updated[i], R);
+        uint64_t truth = n * d;
+        for (uint64_t block = 0; block < 4; block++) {
+            const bool global = block == 2;
+            const uint64_t rows = global ? n : padded, keys = global ? n : window * window,
+                           s = global ? side : window;
+            truth +=
+                R * (3 * d * d + 3 * d) + R * (d * d + d) + R * (2 * m * d + m + d) + 2 * n * d;
+            truth += 3 * n * d + 2 * rows * d * s;
+            const bool full = !global || attention == VDT_ATTENTION_TOKENWISE;
+            if (full) truth += 2 * rows * keys * d + 2 * h * rows * keys;
+            if (global && attention == VDT_ATTENTION_DELTA)
+                truth += 4 * R * n * d + 2 * h * n * n + n * d + h * n * n + R * d + 2 * n * d;
+            if (global && attention == VDT_ATTENTION_EXACT)
+                truth += 2 * R * n * d + 4 * R * (n - R) * d;
+        }
+        if (attention == VDT_ATTENTION_EXACT) truth += info->afresh * 2 * n * (d / h);
+        assert_int_equal(info->macs_eventful, truth);
+        free(features);
+        free(pixels);
+        vdt_session_close(&session);
+    }
+    close_bench(&bench);
+}
+
+// A change that the test of patches lets pass, and one that it does not.
+static void tolerance_spares_the_transformer(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {41};
+    open_at(&bench, models[0], VDT_PRECISION_F32, 1);
+    vdt_stream_options options = stream_of(VDT_UPDATE_THRESHOLD, 0, VDT_ATTENTION_EXACT);
+    options.still_tolerance = 0.02;
+    vdt_session *session = open_session(&bench, &options);
+    const size_t n = features_of(session);
+    float *features = make_floats(n), *again = make_floats(n);
+    uint8_t *pixels = make_bytes(bench.bytes);
+    for (size_t i = 0; i < bench.bytes; i++) pixels[i] = (uint8_t)random_size(&random, 10, 240);
+    run(session, pixels, features);
+    for (size_t i = 0; i < bench.bytes; i++)
+        pixels[i] = (uint8_t)(pixels[i] + random_size(&random, 0, 2));
+    run(session, pixels, again);
+    assert_true(vdt_session_stream(session)->idle);
+    assert_memory_equal(features, again, n * sizeof *again);
+    for (size_t i = 0; i < 900; i++) pixels[i] ^= 64;
+    run(session, pixels, again);
+    assert_false(vdt_session_stream(session)->idle);
+    assert_memory_not_equal(features, again, n * sizeof *again);
+    free(features);
+    free(again);
+    free(pixels);
+    vdt_session_close(&session);
+    close_bench(&bench);
+}
+
+// The window of a factorised model, once full, is the clip; then it slides.
+static void windows_slide(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {61};
+    open_at(&bench, "tests/golden/vivit_fe", VDT_PRECISION_F32, 2);
+    vdt_error error = {0};
+    vdt_session_options options;
+    vdt_session *dense = NULL, *stream = NULL;
+    vdt_session_options_init(&options);
+    require(vdt_session_open(&dense, bench.model, &options, &error), &error);
+    options.stream.update = VDT_UPDATE_THRESHOLD;
+    options.pool = VDT_POOL_CLASS;
+    require(vdt_session_open(&stream, bench.model, &options, &error), &error);
+    const size_t snippets = 3, frames = 2 * (snippets + 4), n = vdt_session_shape(dense)->logits;
+    assert_int_equal(vdt_session_shape(stream)->frames, 2);
+    uint8_t *pixels = make_bytes(frames * bench.bytes);
+    random_bytes(&random, pixels, frames * bench.bytes);
+    memcpy(pixels + 4 * bench.bytes, pixels + 2 * bench.bytes, 2 * bench.bytes); // nothing happens
+    float *expected = make_floats(n), *found = make_floats(n),
+          *features = make_floats(vdt_session_shape(stream)->features);
+    for (size_t i = 0; i < frames / 2; i++) {
+        const vdt_clip snippet = clip_of(stream, pixels + 2 * i * bench.bytes);
+        require(vdt_session_run(stream, &snippet, 1,
+                                &(vdt_output){.logits = found, .features = features}, NULL, &error),
+                &error);
+        assert_int_equal(vdt_session_stream(stream)->idle, i == 2);
+        if (i + 1 < snippets) continue;
+        const vdt_clip clip = clip_of(dense, pixels + 2 * (i + 1 - snippets) * bench.bytes);
+        require(vdt_session_run(dense, &clip, 1, &(vdt_output){.logits = expected}, NULL, &error),
+                &error);
+        assert_true(relative_error(found, expected, n) < 2e-5);
+    }
+    free(pixels);
+    free(expected);
+    free(found);
+    free(features);
+    vdt_session_close(&dense);
+    vdt_session_close(&stream);
+    close_bench(&bench);
+}
+
+static int cancel(void *user, const char *what, size_t done, size_t total) {
+    (void)what;
+    (void)total;
+    int *countdown = user;
+    (void)done;
+    return *countdown > 0 && --*countdown == 0;
+}
+
+// After a step that was cancelled half-way the next one starts anew, as reset does.
+static void a_broken_step_starts_anew(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {51};
+    vdt_error error = {0};
+    int countdown = 0;
+    vdt_context_options context_options;
+    vdt_context_options_init(&context_options);
+    context_options.progress = cancel;
+    context_options.progress_user = &countdown;
+    open_with(&bench, models[0], VDT_PRECISION_F32, &context_options);
+    const vdt_stream_options options = stream_of(VDT_UPDATE_TOP, 3, VDT_ATTENTION_EXACT);
+    vdt_session *session = open_session(&bench, &options), *dense = open_session(&bench, NULL);
+    const size_t n = features_of(session);
+    float *features = make_floats(n), *expected = make_floats(n);
+    uint8_t *pixels = make_bytes(bench.bytes);
+    random_bytes(&random, pixels, bench.bytes);
+    run(session, pixels, features);
+    random_bytes(&random, pixels, bench.bytes);
+    countdown = 2;
+    const vdt_clip clip = clip_of(session, pixels);
+    assert_int_equal(
+        vdt_session_run(session, &clip, 1, &(vdt_output){.features = features}, NULL, &error),
+        VDT_ERROR_CANCELLED);
+    run(session, pixels, features);
+    assert_true(vdt_session_stream(session)->first);
+    run(dense, pixels, expected);
+    assert_memory_equal(features, expected, n * sizeof *features);
+    random_bytes(&random, pixels, bench.bytes);
+    require(vdt_session_reset(session, &error), &error);
+    run(session, pixels, features);
+    run(dense, pixels, expected);
+    assert_memory_equal(features, expected, n * sizeof *features);
+    free(features);
+    free(expected);
+    free(pixels);
+    vdt_session_close(&session);
+    vdt_session_close(&dense);
+    close_bench(&bench);
+}
+
+static void options_are_checked(void **state) {
+    (void)state;
+    struct bench bench;
+    vdt_error error = {0};
+    open_at(&bench, models[0], VDT_PRECISION_F32, 1);
+    for (int i = 0; i < 8; i++) {
+        vdt_session_options options;
+        vdt_session *session = NULL;
+        vdt_session_options_init(&options);
+        options.stream.update = VDT_UPDATE_TOP;
+        if (i == 0) options.stream.update = (vdt_update)9;
+        if (i == 1) options.stream.attention = (vdt_attention)3;
+        if (i == 2) options.stream.floor = -1.0;
+        if (i == 3) options.stream.fraction = 1.5;
+        if (i == 4) options.stream.threshold = (double)NAN;
+        if (i == 5) options.stream.still_tolerance = (double)INFINITY;
+        if (i == 6) options.clips = 2;
+        if (i == 7) {
+            options.stream.update = VDT_UPDATE_ALL;
+            options.stream.budget_ms = 5.0;
+        }
+        assert_int_equal(vdt_session_open(&session, bench.model, &options, &error),
+                         VDT_ERROR_ARGUMENT);
+        assert_null(session);
+    }
+    close_bench(&bench);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_equals_dense),
+        cmocka_unit_test(still_scene_converges),
+        cmocka_unit_test(snapshots_go_on_with_the_same_bits),
+        cmocka_unit_test(snapshots_of_others_are_refused),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(sessions_do_not_meet),
+        cmocka_unit_test(operations_follow_the_formula),
+        cmocka_unit_test(windows_slide),
+        cmocka_unit_test(tolerance_spares_the_transformer),
+        cmocka_unit_test(a_broken_step_starts_anew),
+        cmocka_unit_test(options_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

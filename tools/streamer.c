@@ -1,0 +1,300 @@
+#include "streamer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "interrupt.h"
+#include "pipeline.h"
+
+struct streamer {
+    const struct settings *settings;
+    const struct stream_consumer *consumer;
+    vdt_context *context;
+    vdt_model *model;
+    vdt_session *session;
+    vdt_reader *reader;
+    const vdt_session_shape_info *shape;
+    struct output output;
+    float *logits, *features;
+    // of the input that is running
+    size_t input_index;
+    const char *input;
+    double start_ms;       // when its first frame came; real time counts from there
+    double last_time;      // presentation time of the frame before
+    double changed_before; // share of patches that changed in the frame before
+    unsigned dropped;
+    bool failed; // an input did
+};
+
+static int complain(const vdt_error *error) {
+    fprintf(stderr, "vidette: %s\n", error->message);
+    return -1;
+}
+
+/* ---- open ---------------------------------------------------------------------------------- */
+
+// Without a wish: everything that changed is recomputed.
+static vdt_stream_options stream_options(const struct settings *settings) {
+    vdt_stream_options stream = settings->stream;
+    stream.budget_ms = settings->budget_ms;
+    if (stream.update == VDT_UPDATE_OFF)
+        stream.update = settings->budget_ms > 0.0 ? VDT_UPDATE_TOP : VDT_UPDATE_THRESHOLD;
+    return stream;
+}
+
+static int open_session(struct streamer *s, vdt_error *error) {
+    const struct settings *settings = s->settings;
+    vdt_session_options options;
+    vdt_session_options_init(&options);
+    options.height = options.width = settings->arch ? 0 : settings->size;
+    options.pool = s->consumer->pool;
+    options.layer = settings->layer;
+    options.stream = stream_options(settings);
+    const int status = vdt_session_open(&s->session, s->model, &options, error);
+    if (status) return status;
+    s->shape = vdt_session_shape(s->session);
+    return VDT_OK;
+}
+
+// Every frame: clips of one model's worth of frames that start as often as there are frames.
+static int open_reader(struct streamer *s, vdt_error *error) {
+    vdt_reader_options options;
+    vdt_reader_options_init(&options);
+    options.sampling = VDT_SAMPLE_SLIDE;
+    options.seconds = 1e-3;
+    options.rate = 1;
+    const int status = vdt_reader_open(&s->reader, s->session, &s->input, 1, &options, error);
+    if (status == VDT_OK) interrupt_watch(s->reader);
+    return status;
+}
+
+static void close_reader(struct streamer *s) {
+    interrupt_watch(NULL);
+    vdt_reader_close(&s->reader);
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------- */
+
+static int complain_file(const char *path, const char *what) {
+    fprintf(stderr, "vidette: %s: %s: %s\n", path, what, strerror(errno));
+    return -1;
+}
+
+// The whole file, if it is as long as a snapshot; *found says whether there is one at all.
+static int read_snapshot(void *bytes, size_t n, const char *path, bool *found) {
+    FILE *file = fopen(path, "rb");
+    *found = file != NULL;
+    if (!file) return errno == ENOENT ? 0 : complain_file(path, "cannot be read");
+    const bool whole = fread(bytes, 1, n, file) == n && fgetc(file) == EOF;
+    fclose(file);
+    if (whole) return 0;
+    fprintf(stderr, "vidette: %s: expected a snapshot of %zu bytes, found another size\n", path, n);
+    return -1;
+}
+
+static int load_state(struct streamer *s) {
+    const char *path = s->settings->state;
+    if (!path) return 0;
+    const size_t n = vdt_session_snapshot_bytes(s->session);
+    void *bytes = malloc(n);
+    vdt_error error = {0};
+    bool found = false;
+    int status = bytes ? read_snapshot(bytes, n, path, &found) : -1;
+    if (!status && found && vdt_session_load(s->session, bytes, n, &error)) {
+        fprintf(stderr, "vidette: %s: %s\n", path, error.message);
+        status = -1;
+    }
+    free(bytes);
+    return status;
+}
+
+static int save_state(struct streamer *s) {
+    const char *path = s->settings->state;
+    if (!path) return 0;
+    const size_t n = vdt_session_snapshot_bytes(s->session);
+    void *bytes = malloc(n);
+    vdt_error error = {0};
+    struct output file = {0};
+    int status = bytes && !vdt_session_save(s->session, bytes, &error) ? 0 : -1;
+    if (!status) status = output_open(&file, path, false, 0, 1);
+    if (!status) {
+        if (fwrite(bytes, 1, n, file.file) != n) status = output_complain(&file);
+        if (output_close(&file, status == 0)) status = -1;
+    }
+    free(bytes);
+    return status;
+}
+
+/* ---- real time ----------------------------------------------------------------------------- */
+
+static bool is_live(const char *input) {
+    return strncmp(input, "/dev/video", 10) == 0 || strncmp(input, "rtsp://", 7) == 0;
+}
+
+// Waits in short naps, so that a signal ends it.
+static void wait_until(double ms) {
+    for (double left; (left = ms - progress_now_ms()) > 0.0 && !interrupt_signal();) {
+        const double nap = fmin(left, 50.0);
+        nanosleep(&(struct timespec){0, (long)(nap * 1e6)}, NULL);
+    }
+}
+
+// A camera's newest frame; of a file, the frame whose time it is: too early waits, too late is left out.
+// Returns whether this one is to be left out.
+static bool is_late(struct streamer *s, const vdt_item *item) {
+    if (!s->settings->realtime) return false;
+    if (is_live(s->input)) return vdt_reader_ready(s->reader);
+    const double time = item->times[0], now = progress_now_ms();
+    if (isnan(s->start_ms)) s->start_ms = now - time * 1e3;
+    const double due = s->start_ms + time * 1e3, period = fmax(time - s->last_time, 0.0) * 1e3;
+    s->last_time = time;
+    if (now > due + period && period > 0.0) return true;
+    wait_until(due);
+    return false;
+}
+
+/* ---- frames -------------------------------------------------------------------------------- */
+
+static const double CUT_SHARE =
+    0.6; // of the patches, after frames in which half as many had changed
+
+static bool is_cut(struct streamer *s, const vdt_stream_info *info) {
+    const double share = (double)info->changed / info->patches;
+    const bool cut = !info->first && share > CUT_SHARE && s->changed_before < CUT_SHARE / 2.0;
+    s->changed_before = share;
+    return cut;
+}
+
+static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error) {
+    vdt_stats stats = {0};
+    const vdt_output output = {.logits = s->logits, .features = s->features};
+    if (vdt_session_run(s->session, &item->clip, 1, &output, &stats, error)) return -1;
+    struct stream_result result = {.input = s->input_index,
+                                   .item = item,
+                                   .info = vdt_session_stream(s->session),
+                                   .stats = &stats,
+                                   .logits = s->logits,
+                                   .features = s->features,
+                                   .step_ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms +
+                                              stats.head_ms,
+                                   .dropped = s->dropped};
+    result.cut = is_cut(s, result.info);
+    s->dropped = 0;
+    return s->consumer->frame(s->consumer->user, &result, &s->output);
+}
+
+// All frames of a reader. VDT_END at its end, VDT_ERROR_IO where the input failed, -1 to give up.
+static int run_reader(struct streamer *s, vdt_error *error) {
+    for (;;) {
+        vdt_item item;
+        const vdt_status status = vdt_reader_next(s->reader, &item, error);
+        if (status == VDT_END) return VDT_END;
+        if (status) return -1;
+        int failed = 0;
+        if (item.error.status) {
+            fprintf(stderr, "vidette: %s\n", item.error.message);
+            failed = VDT_ERROR_IO;
+        } else if (item.index % s->shape->frames != 0) {
+            // Models of snippets take every frame once.
+        } else if (is_late(s, &item)) {
+            s->dropped++;
+        } else {
+            failed = run_frame(s, &item, error) ? -1 : 0;
+        }
+        vdt_reader_give(s->reader, &item);
+        if (failed) return failed;
+    }
+}
+
+// A camera that is lost is opened again, each time after twice as long, up to half a minute; what the stream
+// knows of the scene is kept.
+static int run_input(struct streamer *s, const char *input) {
+    enum { FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 30000 };
+    double pause = FIRST_PAUSE_MS;
+    s->input = input;
+    s->start_ms = NAN;
+    s->last_time = s->changed_before = 0.0;
+    for (;;) {
+        vdt_error error = {0};
+        const uint64_t steps = vdt_session_stream(s->session)->step;
+        int status = open_reader(s, &error);
+        if (!status) status = run_reader(s, &error);
+        close_reader(s);
+        if (status == -1 || (status < 0 && error.status)) {
+            if (error.status && error.status != VDT_ERROR_CANCELLED) complain(&error);
+            return -1;
+        }
+        if (!is_live(input) || interrupt_signal()) {
+            s->failed = s->failed || status != VDT_END;
+            return 0;
+        }
+        if (vdt_session_stream(s->session)->step > steps) pause = FIRST_PAUSE_MS;
+        fprintf(stderr, "vidette: %s: lost, trying again in %.1f s\n", input, pause * 1e-3);
+        wait_until(progress_now_ms() + pause);
+        pause = fmin(2.0 * pause, LONGEST_PAUSE_MS);
+        if (interrupt_signal()) return -1;
+    }
+}
+
+static int open_all(struct streamer *s) {
+    vdt_error error = {0};
+    const struct settings *settings = s->settings;
+    if (open_model(&s->context, &s->model, settings, NULL, NULL)) return -1;
+    if (open_session(s, &error)) return complain(&error);
+    s->logits = s->consumer->logits && s->shape->logits > 0
+                    ? calloc(s->shape->logits, sizeof *s->logits)
+                    : NULL;
+    s->features = s->shape->features > 0 ? calloc(s->shape->features, sizeof *s->features) : NULL;
+    if ((s->consumer->logits && s->shape->logits > 0 && !s->logits) ||
+        (s->shape->features > 0 && !s->features)) {
+        fprintf(stderr, "vidette: out of memory\n");
+        return -1;
+    }
+    if (load_state(s)) return -1;
+    if (output_open(&s->output, settings->output, false, 0, settings->n_inputs)) return -1;
+    return s->consumer->begin(s->consumer->user, s->model, s->session, &s->output);
+}
+
+static int run_all(struct streamer *s) {
+    const struct settings *settings = s->settings;
+    for (size_t i = 0; i < settings->n_inputs; i++) {
+        if (i > 0 && vdt_session_reset(s->session, NULL)) return -1;
+        s->input_index = i;
+        const int status = run_input(s, settings->inputs[i]);
+        if (status) return status;
+    }
+    return 0;
+}
+
+int streamer_run(const struct settings *settings, const char *command,
+                 const struct stream_consumer *consumer) {
+    if (settings->n_inputs == 0) {
+        fprintf(stderr, "vidette: %s: expected an INPUT (vidette %s --help)\n", command, command);
+        return EXIT_USAGE;
+    }
+    if (interrupt_install()) {
+        fprintf(stderr, "vidette: no thread for signals\n");
+        return EXIT_FAILED;
+    }
+    struct streamer s = {.settings = settings, .consumer = consumer};
+    int status = open_all(&s);
+    if (!status) {
+        status = run_all(&s);
+        if ((!status || interrupt_signal()) && save_state(&s)) status = -1;
+    }
+    // What came before a signal is a whole result, of fewer frames.
+    const bool whole = status == 0 || (interrupt_signal() && s.session);
+    if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output))
+        status = -1;
+    if (output_close(&s.output, whole)) status = -1;
+    vdt_session_close(&s.session);
+    vdt_model_close(&s.model);
+    vdt_context_close(&s.context);
+    free(s.logits);
+    free(s.features);
+    if (interrupt_signal()) return 128 + interrupt_signal();
+    return status || s.failed ? EXIT_FAILED : EXIT_DONE;
+}
