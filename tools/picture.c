@@ -13,7 +13,7 @@ int picture_grow(struct picture *picture, int rows) {
         fprintf(stderr, "vidette: expected a picture of at most %d rows, found more\n", MOST_ROWS);
         return -1;
     }
-    const size_t height = (size_t)(picture->height + rows);
+    const size_t height = (size_t)picture->height + (size_t)rows;
     rgb = realloc(picture->rgb, height * (size_t)picture->width * 3);
     if (!rgb) {
         fprintf(stderr, "vidette: out of memory\n");

@@ -32,17 +32,23 @@ static void plan_moving(struct sheet *sheet) {
     sheet->height = even(HEADER + LINE + sheet->panel_y + CAPTION + LINE + MARGIN);
 }
 
+// Pixels for each of n panels beside each other.
+static int room_for(int n) {
+    enum { GAP = 8 };
+    return (WIDTH - 2 * MARGIN - (n - 1) * GAP) / n;
+}
+
+// Eight panels in a line where their cells are large enough; else four, or as many as have room at all.
 static void plan_still(struct sheet *sheet) {
-    enum { GAP = 8, FEW = 4, MANY = 8, SMALLEST_CELL = 12 };
-    const int inner = WIDTH - 2 * MARGIN, columns = (int)sheet->tokens.columns;
-    const int steps = (int)sheet->tokens.steps;
-    sheet->across = MANY;
-    if ((inner - (MANY - 1) * GAP) / MANY / columns < SMALLEST_CELL) sheet->across = FEW;
-    const int room = (inner - (sheet->across - 1) * GAP) / sheet->across;
+    enum { FEW = 4, MANY = 8, SMALLEST_CELL = 12 };
+    const int columns = (int)sheet->tokens.columns, steps = (int)sheet->tokens.steps;
+    sheet->across = room_for(MANY) / columns < SMALLEST_CELL ? FEW : MANY;
+    while (sheet->across > 1 && room_for(sheet->across) < columns) sheet->across /= 2;
+    const int room = room_for(sheet->across);
     sheet->cell = room > columns ? room / columns : 1;
     sheet->panel_x = sheet->cell * columns;
     sheet->panel_y = sheet->cell * (int)sheet->tokens.rows;
-    sheet->pitch = (inner - sheet->panel_x) / (sheet->across - 1);
+    sheet->pitch = sheet->across > 1 ? (room_for(1) - sheet->panel_x) / (sheet->across - 1) : 0;
     const int lines = (steps + sheet->across - 1) / sheet->across;
     const int section = LINE + lines * (sheet->panel_y + CAPTION) + BETWEEN;
     sheet->width = WIDTH;

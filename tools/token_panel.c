@@ -161,8 +161,9 @@ static colour pixel_under(const vdt_clip *clip, const struct place *at, int x, i
             for (int c = 0; c < 3; c++) sums[c] += pixel[c];
         }
     }
-    return (colour)(((sums[0] + n / 2) / n) << 16 | ((sums[1] + n / 2) / n) << 8 |
-                    (sums[2] + n / 2) / n);
+    colour mean = 0;
+    for (int c = 0; c < 3 && n > 0; c++) mean = mean << 8 | (colour)((sums[c] + n / 2) / n);
+    return mean;
 }
 
 static void draw_cell(struct picture *picture, const struct place *at, enum panel_kind kind,
