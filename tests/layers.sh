@@ -37,4 +37,6 @@ if grep -rn '#include' ../tools | grep -E '"(core|kernels|gemm|ops|format|nn|mod
     echo "tools include more than the public headers"
     status=1
 fi
+others=$(grep -lE '#include <lib(av|sw)' -r ../tools | grep -vx '../tools/encode_av.c')
+[ -z "$others" ] || { echo "libav: included outside encode_av.c: $others"; status=1; }
 exit $status

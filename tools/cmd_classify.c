@@ -129,7 +129,7 @@ static int write_result(void *user, const struct result *r, struct output *outpu
 }
 
 // A line of --indices: what became of the tokens of one clip, or of one view of it.
-static int write_indices(void *user, const struct result *r, unsigned view,
+static int write_indices(void *user, const struct result *r, const vdt_item *item,
                          const vdt_tokens *tokens) {
     struct classify *c = user;
     struct json_out json;
@@ -140,7 +140,7 @@ static int write_indices(void *user, const struct result *r, unsigned view,
     json_key(&json, "clip");
     json_integer(&json, r->clip);
     json_key(&json, "view");
-    json_integer(&json, view);
+    json_integer(&json, item->view);
     reduction_print_indices(&json, tokens);
     json_close(&json, '}');
     json_end_line(&json);

@@ -7,6 +7,7 @@
 int classify_run(const struct settings *settings);
 int embed_run(const struct settings *settings);
 int stream_run(const struct settings *settings);
+int view_run(const struct settings *settings);
 int eval_run(const struct settings *settings);
 int bench_run(const struct settings *settings);
 int info_run(const struct settings *settings);

@@ -272,7 +272,7 @@ static int deliver(struct pipeline *p, const vdt_item *item) {
         fprintf(stderr, "vidette: %s: %llu frames are missing or broken, the rest is used\n",
                 result->input, (unsigned long long)result->lost);
     }
-    return p->consumer->result(p->consumer->user, result, &p->output);
+    return p->consumer->result ? p->consumer->result(p->consumer->user, result, &p->output) : 0;
 }
 
 static int report_failure(struct pipeline *p, const vdt_item *item) {
@@ -308,7 +308,8 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
     for (size_t i = 0; i < n; i++) {
         if (!p->items[i].error.status) p->clips[packed++] = p->items[i].clip;
     }
-    const vdt_output output = {.logits = p->consumer->logits ? p->logits : NULL,
+    const bool logits = p->consumer->logits && p->shape->logits > 0;
+    const vdt_output output = {.logits = logits ? p->logits : NULL,
                                .features = p->shape->features > 0 ? p->features : NULL};
     vdt_stats stats = {0};
     if (packed > 0 && vdt_session_run(p->session, p->clips, packed, &output, &stats, error))
@@ -327,7 +328,7 @@ static int process(struct pipeline *p, size_t n, vdt_error *error) {
                    packed);
             at++;
             if (p->consumer->view)
-                status = p->consumer->view(p->consumer->user, &p->gathered, item->view, &tokens);
+                status = p->consumer->view(p->consumer->user, &p->gathered, item, &tokens);
             if (!status && item->view + 1 == item->views) status = deliver(p, item);
         }
         if (status) return -1;

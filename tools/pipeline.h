@@ -1,4 +1,4 @@
-// What classify and embed share: open everything, read ahead, pack, run, hand out results in order.
+// What classify, embed and view share: open everything, read ahead, pack, run, hand out results in order.
 #ifndef VIDETTE_TOOLS_PIPELINE_H
 #define VIDETTE_TOOLS_PIPELINE_H
 
@@ -22,12 +22,12 @@ struct result {
 
 // Where results go. Each returns 0, or -1 after a message, which ends the run.
 struct consumer {
-    bool logits;   // wanted
+    bool logits;   // wanted, where the model has any
     vdt_pool pool; // features wanted
     int (*begin)(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
                  struct output *output);
-    int (*result)(void *user, const struct result *result, struct output *output);
-    int (*view)(void *user, const struct result *result, unsigned view,
+    int (*result)(void *user, const struct result *result, struct output *output); // may be NULL
+    int (*view)(void *user, const struct result *result, const vdt_item *item,
                 const vdt_tokens *tokens); // before its clip's result; may be NULL
     int (*failure)(void *user, const char *input,
                    struct output *output);         // after its message; may be NULL

@@ -54,12 +54,14 @@ enum command_bits {
     FOR_INFO = 4,
     FOR_BENCH = 8,
     FOR_EVAL = 16,
+    FOR_VIEW = 32,
     FOR_STREAM = 64,
     FOR_READING = FOR_CLASSIFY | FOR_EMBED, // those that read inputs through a pipeline
     FOR_BATCH = FOR_READING | FOR_BENCH,
     FOR_LISTS = FOR_READING | FOR_EVAL,
+    FOR_CLIPS = FOR_LISTS | FOR_VIEW,
     FOR_UPDATE = FOR_STREAM | FOR_EMBED | FOR_BENCH,
-    FOR_REDUCED = FOR_READING | FOR_INFO | FOR_BENCH | FOR_EVAL, // RLT and ToMe
+    FOR_REDUCED = FOR_CLIPS | FOR_INFO | FOR_BENCH, // RLT and ToMe
     FOR_ALL = FOR_REDUCED | FOR_STREAM,
 };
 

@@ -24,7 +24,7 @@ run --version
 expect_status 0
 expect_quiet
 grep -q '^vidette [0-9]' "$out" || fail "expected a version"
-for name in classify embed info; do
+for name in classify embed view info; do
     for argument in --help -h "--json --help" "-m x --help nothing"; do
         run $name $argument
         expect_status 0

@@ -1,0 +1,221 @@
+// vidette view: a picture or a video of what the model saw of each clip, what was dropped and what merged.
+//
+// Clips of all inputs stand below each other in a picture and follow each other in a video. Averages over
+// views have no one picture and are refused.
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "encode_av.h"
+#include "pipeline.h"
+#include "sheet.h"
+
+struct view {
+    const struct settings *settings;
+    bool moving;
+    const vdt_model *model;
+    const vdt_session_shape_info *shape;
+    struct output *output;
+    char setting[SHEET_TEXT];
+    struct sheet sheet;
+    struct sheet_words words;
+    struct picture picture; // all clips so far; where it moves, a frame
+    struct movie *movie;
+    float *probabilities; // (logits)
+};
+
+static bool has_suffix(const char *text, const char *suffix) {
+    const size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
+static int out_of_memory(void) {
+    fprintf(stderr, "vidette: out of memory\n");
+    return -1;
+}
+
+/* ---- words --------------------------------------------------------------------------------- */
+
+// The reduction as its options spell it.
+static void describe_setting(char *text, size_t bytes, const struct reduction *reduction) {
+    static const char *const names[] = {"rlt", "rlt-reference", "rlt-lengths", "tome",
+                                        "tome-attention"};
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names && n < bytes; i++) {
+        if (!reduction->texts[i]) continue;
+        const int more = snprintf(text + n, bytes - n, "%s--%s %s", n > 0 ? " " : "", names[i],
+                                  reduction->texts[i]);
+        n += more > 0 ? (size_t)more : 0;
+    }
+    if (n == 0) snprintf(text, bytes, "dense");
+}
+
+// A tile's value is what the caller writes.
+static char *add_tile(struct sheet_words *words, const char *label) {
+    struct sheet_tile *tile = &words->tiles[words->n_tiles++];
+    tile->label = label;
+    return tile->value;
+}
+
+static void add_share(struct sheet_words *words, const char *label, uint64_t part, uint64_t whole) {
+    const double percent = 100.0 * (double)part / (double)whole;
+    snprintf(add_tile(words, label), SHEET_TEXT, "%llu  (%.*f %%)", (unsigned long long)part,
+             percent < 9.95, percent);
+}
+
+// Multiply-adds in the unit that suits the dense clip.
+static void add_macs(struct sheet_words *words, uint64_t done, uint64_t dense) {
+    const bool giga = dense >= 1000000000u;
+    const double unit = giga ? 1e-9 : 1e-6;
+    char *text = add_tile(words, giga ? "GMAC" : "MMAC");
+    if (done == dense)
+        snprintf(text, SHEET_TEXT, "%.2f", (double)dense * unit);
+    else
+        snprintf(text, SHEET_TEXT, "%.2f of %.2f  (%.0f %%)", (double)done * unit,
+                 (double)dense * unit, 100.0 * (double)done / (double)dense);
+}
+
+static void set_answer(struct view *v, const struct result *r) {
+    v->words.answer = NULL;
+    if (v->shape->logits == 0) return;
+    memcpy(v->probabilities, r->logits, v->shape->logits * sizeof *v->probabilities);
+    vdt_softmax(v->probabilities, v->shape->logits);
+    const size_t id = vdt_argmax(v->probabilities, v->shape->logits);
+    v->words.answer = vdt_model_label(v->model, id);
+    v->words.probability = (double)v->probabilities[id];
+}
+
+static void set_words(struct view *v, const struct result *r) {
+    const vdt_model_info *info = vdt_model_info_get(v->model);
+    const struct token_counts *counts = &r->counts;
+    const char *slash = strrchr(r->input, '/');
+    struct sheet_words *words = &v->words;
+    snprintf(words->title, sizeof words->title, "%s", slash && slash[1] ? slash + 1 : r->input);
+    snprintf(words->subtitle, sizeof words->subtitle, "%s%s, %s; %u frames of %u x %u", info->name,
+             v->settings->arch ? " with random weights" : "", vdt_precision_name(info->precision),
+             v->shape->frames, v->shape->width, v->shape->height);
+    words->n_tiles = 0;
+    snprintf(add_tile(words, "tokens"), SHEET_TEXT, "%llu", (unsigned long long)counts->total);
+    if (v->sheet.kept) add_share(words, "kept", counts->kept, counts->total);
+    if (v->sheet.merged)
+        add_share(words, "after the last block", counts->layers[counts->n_layers - 1],
+                  counts->total);
+    add_macs(words, counts->macs, counts->macs_dense);
+    snprintf(add_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
+    set_answer(v, r);
+}
+
+/* ---- pages --------------------------------------------------------------------------------- */
+
+static int begin(void *user, const vdt_model *model, const vdt_session_shape_info *shape,
+                 struct output *output) {
+    struct view *v = user;
+    struct reduction reduction;
+    v->model = model;
+    v->shape = shape;
+    v->output = output;
+    if (shape->frames == 1) {
+        fprintf(stderr, "vidette: %s: expected a model of clips, found one of images\n",
+                vdt_model_info_get(model)->name);
+        return -1;
+    }
+    if (reduction_or_recommended(&reduction, &v->settings->reduction, model)) return -1;
+    describe_setting(v->setting, sizeof v->setting, &reduction);
+    v->sheet.moving = v->moving;
+    v->sheet.kept = reduction.rlt.mode != VDT_RLT_OFF;
+    v->sheet.merged = reduction.tome.mode != VDT_TOME_OFF;
+    v->probabilities = calloc(shape->logits + 1, sizeof *v->probabilities);
+    if (!v->probabilities) return out_of_memory();
+    if (token_map_open(&v->sheet.tokens, vdt_model_info_get(model), shape)) return -1;
+    sheet_plan(&v->sheet);
+    v->picture.width = v->sheet.width;
+    return 0;
+}
+
+// A page below those that are there.
+static int add_still(struct view *v) {
+    const int y = v->picture.height;
+    if (picture_grow(&v->picture, v->sheet.height)) return -1;
+    sheet_draw(&v->sheet, &v->picture, y, &v->words, 0);
+    return 0;
+}
+
+// Frames a second at which the sampled frames pass as they did; a usual number where they have no times.
+static double pace(const double *times, size_t n) {
+    const double seconds = n > 1 ? times[n - 1] - times[0] : 0.0;
+    const double rate = seconds > 0.0 ? (double)(n - 1) / seconds : 10.0;
+    return rate < 1.0 ? 1.0 : rate > 60.0 ? 60.0 : rate;
+}
+
+static int add_moving(struct view *v) {
+    struct sheet *sheet = &v->sheet;
+    if (!v->movie) {
+        if (picture_grow(&v->picture, sheet->height)) return -1;
+        v->movie = movie_open(v->output, sheet->width, sheet->height,
+                              pace(sheet->times, v->shape->frames));
+        if (!v->movie) return -1;
+    }
+    for (uint32_t frame = 0; frame < v->shape->frames; frame++) {
+        sheet_draw(sheet, &v->picture, 0, &v->words, frame);
+        if (movie_add(v->movie, &v->picture)) return -1;
+    }
+    return 0;
+}
+
+static void print_json(const struct result *r) {
+    struct json_out json;
+    json_begin(&json, stdout);
+    json_open(&json, '{');
+    json_key(&json, "input");
+    json_text(&json, r->input);
+    json_key(&json, "clip");
+    json_integer(&json, r->clip);
+    token_counts_print(&json, &r->counts);
+    json_close(&json, '}');
+    json_end_line(&json);
+}
+
+static int draw(void *user, const struct result *r, const vdt_item *item,
+                const vdt_tokens *tokens) {
+    struct view *v = user;
+    set_words(v, r);
+    v->sheet.times = item->times;
+    v->sheet.clip = &item->clip;
+    token_map_set(&v->sheet.tokens, tokens, &item->clip);
+    if (v->settings->json) print_json(r);
+    return v->moving ? add_moving(v) : add_still(v);
+}
+
+static int end(void *user, struct output *output) {
+    struct view *v = user;
+    if (v->picture.height == 0) return -1; // no input could be read; said before
+    if (!v->moving) return png_write(output, &v->picture);
+    struct movie *movie = v->movie;
+    v->movie = NULL;
+    return movie_close(movie, true);
+}
+
+int view_run(const struct settings *settings) {
+    struct view v = {.settings = settings};
+    const char *path = settings->output;
+    v.moving =
+        path && (has_suffix(path, ".mp4") || has_suffix(path, ".avi") || has_suffix(path, ".mkv"));
+    if (!v.moving && !(path && has_suffix(path, ".png"))) {
+        fprintf(stderr, "vidette: view: expected -o FILE.png, .mp4, .mkv or .avi, found %s\n",
+                path ? path : "none");
+        return EXIT_USAGE;
+    }
+    if (settings->sampling == VDT_SAMPLE_MULTI) {
+        fprintf(stderr, "vidette: --sampling: expected one view a clip, found multi\n");
+        return EXIT_USAGE;
+    }
+    const struct consumer consumer = {
+        .logits = true, .begin = begin, .view = draw, .end = end, .user = &v};
+    const int status = pipeline_run(settings, "view", &consumer);
+    movie_close(v.movie, false);
+    picture_close(&v.picture);
+    token_map_close(&v.sheet.tokens);
+    free(v.probabilities);
+    return status;
+}
