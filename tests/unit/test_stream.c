@@ -3,6 +3,7 @@
 // counting rule says, the failing control.
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,21 @@ static vdt_session *open_session(const struct bench *bench, const vdt_stream_opt
     if (stream) options.stream = *stream;
     require(vdt_session_open(&session, bench->model, &options, &error), &error);
     return session;
+}
+
+// The C library's memory, counted.
+static atomic_size_t allocations;
+
+static void *count_allocate(void *user, size_t bytes) {
+    (void)user;
+    atomic_fetch_add(&allocations, 1);
+    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
+static void count_release(void *user, void *pointer, size_t bytes) {
+    (void)user;
+    (void)bytes;
+    free(pointer);
 }
 
 static vdt_stream_options stream_of(vdt_update update, uint32_t r, vdt_attention attention) {
@@ -496,6 +512,39 @@ static void options_are_checked(void **state) {
     close_bench(&bench);
 }
 
+// Every attention, and a scene that rests now and then: no step allocates.
+static void steps_allocate_nothing(void **state) {
+    (void)state;
+    enum { STEPS = 400 };
+    vdt_context_options context_options;
+    vdt_context_options_init(&context_options);
+    context_options.threads = 2;
+    context_options.allocator = (vdt_allocator){count_allocate, count_release, NULL};
+    for (size_t m = 0; m < MODELS; m++) {
+        struct random random = {m + 1};
+        struct bench bench;
+        open_with(&bench, models[m], VDT_PRECISION_F32, &context_options);
+        uint8_t *pixels = make_bytes(bench.bytes);
+        for (int attention = VDT_ATTENTION_EXACT; attention <= VDT_ATTENTION_TOKENWISE;
+             attention++) {
+            const vdt_stream_options options =
+                stream_of(VDT_UPDATE_TOP, 5, (vdt_attention)attention);
+            vdt_session *session = open_session(&bench, &options);
+            float *features = make_floats(features_of(session));
+            const size_t before = atomic_load(&allocations);
+            for (size_t step = 0; step < STEPS; step++) {
+                if (step % 10 < 5) disturb(&bench, &random, pixels, 1 + step % 7);
+                run(session, pixels, features);
+            }
+            assert_int_equal(atomic_load(&allocations), before);
+            free(features);
+            vdt_session_close(&session);
+        }
+        free(pixels);
+        close_bench(&bench);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_equals_dense),
@@ -509,6 +558,7 @@ int main(void) {
         cmocka_unit_test(tolerance_spares_the_transformer),
         cmocka_unit_test(a_broken_step_starts_anew),
         cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(steps_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
