@@ -46,6 +46,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import factorised
+
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 AGREEMENT = 1e-5  # float32 against float64, relative to a tensor's largest value
@@ -382,64 +384,10 @@ def save_timm(case, directory, rng):
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-class FactorisedBlock(torch.nn.Module):
-    def __init__(self, d, heads, mlp, eps):
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = torch.nn.LayerNorm(d, eps), torch.nn.LayerNorm(d, eps)
-        self.attention = torch.nn.ModuleDict(dict(qkv=torch.nn.Linear(d, 3 * d), proj=torch.nn.Linear(d, d)))
-        self.mlp = torch.nn.ModuleDict(dict(fc1=torch.nn.Linear(d, mlp), fc2=torch.nn.Linear(mlp, d)))
-
-    def forward(self, x):
-        b, n, d = x.shape
-        q, k, v = self.attention.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-        x = x + self.attention.proj((weights @ v).transpose(1, 2).reshape(b, n, d))
-        return x + self.mlp.fc2(torch.nn.functional.gelu(self.mlp.fc1(self.norm2(x))))
-
-
-class FactorisedPart(torch.nn.Module):
-    """A transformer with a class token of its own; gives that token after the final norm."""
-
-    def __init__(self, n, layers, d, heads, mlp, eps):
-        super().__init__()
-        self.cls_token = torch.nn.Parameter(torch.zeros(1, 1, d))
-        self.position_embeddings = torch.nn.Parameter(torch.zeros(1, 1 + n, d))
-        self.layer = torch.nn.ModuleList(FactorisedBlock(d, heads, mlp, eps) for _ in range(layers))
-        self.norm = torch.nn.LayerNorm(d, eps)
-
-    def forward(self, x):
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.position_embeddings
-        for layer in self.layer:
-            x = layer(x)
-        return self.norm(x)[:, 0]
-
-
-class FactorisedVivit(torch.nn.Module):
-    def __init__(self, config, labels):
-        super().__init__()
-        d, tubelet = config["hidden_size"], config["tubelet_size"]
-        sizes = d, config["num_attention_heads"], config["intermediate_size"], config["layer_norm_eps"]
-        self.vivit_fe = torch.nn.ModuleDict(dict(
-            embeddings=torch.nn.ModuleDict(dict(projection=torch.nn.Conv3d(3, d, tubelet, tubelet))),
-            spatial=FactorisedPart((config["image_size"] // tubelet[1]) ** 2, config["spatial_layers"], *sizes),
-            temporal=FactorisedPart(config["num_frames"] // tubelet[0], config["temporal_layers"], *sizes)))
-        self.classifier = torch.nn.Linear(d, labels)
-
-    def forward(self, frames):
-        """frames (T, 3, h, w): the head and the logits."""
-        x = self.vivit_fe.embeddings.projection(frames.transpose(0, 1)[None])  # (1, D, snippets, h, w)
-        snippets = self.vivit_fe.spatial(x[0].permute(1, 2, 3, 0).flatten(1, 2))
-        head = self.vivit_fe.temporal(snippets[None])[0]
-        return head, self.classifier(head)
-
-
 def save_factorised(case, directory, rng):
-    model = FactorisedVivit(case.config, case.labels)
+    model = factorised.FactorisedVivit(case.config, case.labels)
     enliven(model, rng, case.stream)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()},
-              directory / "model.safetensors", metadata={"format": "pt"})
-    (directory / "config.json").write_text(json.dumps({**case.config, **label_fields(case)}, indent=2) + "\n")
+    factorised.save_factorised(model, {**case.config, **label_fields(case)}, directory)
 
 
 def save_model(case, directory, rng):
@@ -519,7 +467,7 @@ def make_pixels(name, directory):
 
 def load_model(case, directory, dtype):
     if case.model == "FactorisedVivit":
-        model = FactorisedVivit(case.config, case.labels)
+        model = factorised.FactorisedVivit(case.config, case.labels)
         model.load_state_dict(load_file(directory / "model.safetensors"))
         return model.to(dtype).eval()
     if case.model == "timm":
@@ -608,8 +556,8 @@ def gathered_positions(q_size, k_size, table):
 
 
 def run_factorised(model, pixels):
-    head, logits = model(pixels[0])
-    return [], {"head": head, "logits": logits}
+    _, head, logits = model(pixels)
+    return [], {"head": head[0], "logits": logits[0]}
 
 
 def run_vitdet(model, pixels):

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Trains share/fight-videomae-tiny, the small VideoMAE that Vidette ships, from 300 labelled clips.
+"""Trains the small models that Vidette ships, share/fight-videomae-tiny and share/fight-vivit-tiny, from 300
+labelled clips.
 
     python scripts/train_demo.py --data surveillance-fight --out share/fight-videomae-tiny --cv
+    python scripts/train_demo.py --data surveillance-fight --out share/fight-vivit-tiny --family vivit_fe --cv
 
 DATA is the surveillance camera fight dataset (Akti, Tataroglu, Ekenel, IPTA 2019; MIT licence):
 https://github.com/seymanurakti/fight-detection-surv-dataset, with fight/, noFight/ and videos.txt.
@@ -14,6 +16,8 @@ Steps, each one function below:
 4. teacher    a small 3-D CNN on hand-made motion statistics of each tubelet (fast to train, BatchNorm)
 5. student    the VideoMAE: its tubelet embedding and first MLP start as a closed-form motion detector, and
               all its tokens learn the teacher's features while half of them are dropped
+   factorised with --family vivit_fe a second student, a factorised ViViT that starts from the VideoMAE of the same
+              clips and learns from the same teacher; its snippets' class tokens learn the mean of their snippet
 6. model      the same on train + validation; with several --seeds, the one with the lowest training loss is kept
 7. export     rounded to float16, loaded again, and only then measured on the test part
 
@@ -31,9 +35,10 @@ import math
 import multiprocessing
 import random
 import re
-import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -42,6 +47,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VideoMAEImageProcessor
+
+from demo_card import copy_samples, write_card
+from factorised import FactorisedVivit, load_factorised, save_factorised, start_from_videomae
 
 LABELS = ["noFight", "fight"]  # index = class id
 FRAMES, TUBELET, PATCH, SIDE, RATE = 16, 2, 16, 112, 3
@@ -57,6 +65,8 @@ TEACHER = dict(epochs=45, batch=8, rate=1.5e-3, betas=(0.9, 0.98), warmup=0.10, 
 STUDENT = dict(epochs=45, batch=12, rate=1.5e-3, betas=(0.9, 0.95), warmup=0.08, ema=0.99)
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
+FACTORISED = dict(epochs=30, batch=12, rate=8e-4, betas=(0.9, 0.95), warmup=0.08, ema=0.99)
+TEMPORAL_LAYERS = 2
 TEACHER_SHARE = 0.7  # of the student's target; the rest is the label
 KEEP = 0.5  # tokens of a training clip that the student sees
 FEATURES = 96  # channels of the teacher's last map
@@ -481,33 +491,97 @@ def student_forward(model, pixels, mask=None):
     return tokens, model.classifier(model.fc_norm(tokens.mean(1)))
 
 
-def train_student(cache, clips, teacher, seed, log):
+def token_distance(features, maps, mask):
+    """Of the features (B, kept, FEATURES) of the tokens that `mask` leaves, to the teacher's (B, TOKENS, FEATURES)."""
+    return (features - maps[~mask].view(features.shape)).square().mean()
+
+
+def start_videomae(pixels, parent):
+    model = make_student()
+    widen_init(model)
+    motion_init(model, pixels)
+    return model
+
+
+# ---------------------------------------------------------------- factorised student
+
+
+def factorised_config():
+    return dict(
+        model_type="vivit_fe", image_size=SIDE, num_frames=FRAMES, tubelet_size=[TUBELET, PATCH, PATCH],
+        num_channels=3, hidden_size=WIDTH, num_attention_heads=HEADS, intermediate_size=4 * WIDTH,
+        spatial_layers=LAYERS, temporal_layers=TEMPORAL_LAYERS, layer_norm_eps=1e-6, hidden_act="gelu",
+        id2label={str(i): name for i, name in enumerate(LABELS)}, label2id={n: i for i, n in enumerate(LABELS)},
+        frame_sampling_rate=RATE)
+
+
+def start_factorised(pixels, parent):
+    model = FactorisedVivit(factorised_config(), len(LABELS))
+    start_from_videomae(model, load_student(parent))
+    return model
+
+
+def snippet_mask(clips):
+    """True for the tokens to drop; equally many in each snippet."""
+    snippets, places = FRAMES // TUBELET, GRID * GRID
+    kept = torch.rand(clips, snippets, places).topk(int(places * KEEP), 2).indices
+    return torch.ones(clips, snippets, places, dtype=torch.bool).scatter_(2, kept, False).flatten(1)
+
+
+def factorised_forward(model, pixels, mask=None):
+    """The tokens of each snippet, its class token first, (B, snippets, 1 + kept, WIDTH), and the logits."""
+    keep = None if mask is None else ~mask.unflatten(1, (FRAMES // TUBELET, GRID * GRID))
+    tokens, _, logits = model((pixels - MEAN) / STD, keep)
+    return tokens, logits
+
+
+def snippet_distance(features, maps, mask):
+    """As token_distance; a class token learns the mean of its snippet."""
+    whole = maps.unflatten(1, (FRAMES // TUBELET, -1)).mean(2)
+    return token_distance(features[:, :, 1:], maps, mask) + 2 * (features[:, :, 0] - whole).square().mean()
+
+
+# ---------------------------------------------------------------- families
+
+
+class Family(NamedTuple):
+    """What differs between the models that are trained here."""
+    parent: str          # the family whose model of the same clips it starts from and learns with; "": none
+    recipe: dict
+    start: Callable      # (pixels of training clips, parent's result) -> the model before its first step
+    mask: Callable       # clips -> (clips, TOKENS), True for the tokens that training drops
+    forward: Callable    # (model, pixels, mask) -> features for `distance`, logits
+    distance: Callable   # (features, teacher's maps, mask) -> what the tokens are to bring down
+    load: Callable       # a result of train_one -> the trained model
+    save: Callable       # (model, directory)
+    restore: Callable    # directory -> the model
+    logits: Callable     # (restored model, normalised pixels) -> its logits
+
+
+def train_student(family, cache, clips, teacher, parent, seed, log):
     """Every token learns the teacher's features; the clip learns the teacher's answer and the label."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(2000 + seed)
-    model = make_student()
-    widen_init(model)
     chosen = [clips[i] for i in rng.integers(0, len(clips), 120)]
     pixels = cache.random_views(chosen, rng)
-    motion_init(model, pixels)
+    model = family.start(pixels, parent)
     maps, _ = teacher.targets(pixels)
     mean, spread = maps.mean((0, 1)), maps.std((0, 1)) + 1e-3
     to_features = nn.Linear(WIDTH, FEATURES)
-    s = dict(STUDENT)
+    s = dict(family.recipe)
     epochs, size = s.pop("epochs"), s.pop("batch")
     steps = epochs * (len(clips) // size)
     trainer = Trainer(model, steps, **s, extra=list(to_features.parameters()))
     last_epochs = []
     model.train()
     for epoch, chosen in batches(clips, epochs, size, rng):
-        pixels, mask = cache.random_views(chosen, rng), random_mask(size)
+        pixels, mask = cache.random_views(chosen, rng), family.mask(size)
         maps, answer = teacher.targets(pixels)
-        maps = ((maps - mean) / spread)[~mask].view(size, -1, FEATURES)
         target = TEACHER_SHARE * answer.softmax(1) + (1 - TEACHER_SHARE) * smooth_labels(chosen)
         with torch.autocast("cpu", torch.bfloat16):
-            tokens, logits = student_forward(model, pixels, mask)
+            tokens, logits = family.forward(model, pixels, mask)
             features = to_features(tokens)
-        distance = (features.float() - maps).square().mean()
+        distance = family.distance(features.float(), (maps - mean) / spread, mask)
         loss = distance + soft_cross_entropy(logits, target)
         trainer.step(loss)
         if epoch >= epochs - 5:
@@ -522,10 +596,12 @@ def train_student(cache, clips, teacher, seed, log):
 
 def train_one(job):
     """Teacher and student on the given clips; runs in a process of its own, on one thread."""
-    work, name, clips, seed = job
-    result = work / f"{name}.pt"
+    kind, work, name, clips, seed = job
+    family = FAMILIES[kind]
+    result = work / (f"{kind}-{name}.pt" if family.parent else f"{name}.pt")
     if result.exists():
         return result
+    parent = torch.load(train_one((family.parent, *job[1:]))) if family.parent else None
     torch.set_num_threads(1)
     started, cache = time.time(), Cache(work)
 
@@ -533,8 +609,8 @@ def train_one(job):
         if every % 50 == 0:
             print(f"{name} {time.time() - started:.0f} s: {text}", flush=True)
 
-    teacher = train_teacher(cache, clips, seed, log)
-    model, loss = train_student(cache, clips, teacher, seed, log)
+    teacher = load_teacher(parent) if parent else train_teacher(cache, clips, seed, log)
+    model, loss = train_student(family, cache, clips, teacher, parent, seed, log)
     torch.save({"model": model.state_dict(), "teacher": teacher.state_dict(), "loss": loss,
                 "seconds": time.time() - started}, result)
     return result
@@ -550,24 +626,34 @@ def predict(model, batch, size=16):
     return torch.cat([model(part).float() for part in batch.split(size)])
 
 
+def load_teacher(saved):
+    teacher = Teacher()
+    teacher.load_state_dict(saved["teacher"])
+    return teacher.eval()
+
+
 def load_student(saved):
     model = make_student()
     model.load_state_dict(saved["model"])
     return model.eval()
 
 
-def cross_validate(work, folds, processes):
+def load_factorised_student(saved):
+    model = FactorisedVivit(factorised_config(), len(LABELS))
+    model.load_state_dict(saved["model"])
+    return model.eval()
+
+
+def cross_validate(kind, work, folds, processes):
     """Accuracy and cross-entropy of held-out clips, teacher and student, all folds pooled."""
-    cache, clips = Cache(work), sorted(folds)
-    jobs = [(work, f"fold{k}", [c for c in clips if folds[c] != k], 0) for k in range(FOLDS)]
+    cache, clips, family = Cache(work), sorted(folds), FAMILIES[kind]
+    jobs = [(kind, work, f"fold{k}", [c for c in clips if folds[c] != k], 0) for k in range(FOLDS)]
     logits, guesses, truth = [], [], []
     for k, saved in enumerate(run_jobs(jobs, processes)):
         held_out = [c for c in clips if folds[c] == k]
-        student, teacher = load_student(saved), Teacher()
-        teacher.load_state_dict(saved["teacher"])
-        pixels = cache.batch(held_out)
-        logits.append(predict(lambda x: student_forward(student, x)[1], pixels))
-        guesses.append(predict(teacher.eval(), pixels))
+        student, pixels = family.load(saved), cache.batch(held_out)
+        logits.append(predict(lambda x: family.forward(student, x)[1], pixels))
+        guesses.append(predict(load_teacher(saved), pixels))
         truth.append(labels_of(held_out))
         right = [(x[-1].argmax(1) == truth[-1]).float().mean().item() for x in (guesses, logits)]
         print(f"fold {k}: teacher {right[0]:.3f}, student {right[1]:.3f}", flush=True)
@@ -577,41 +663,40 @@ def cross_validate(work, folds, processes):
             "student_cross_entropy": F.cross_entropy(logits, truth).item(), "clips": len(truth)}
 
 
-def export(model, out):
-    """The Hugging Face directory, weights rounded to float16."""
+def restore_videomae(out):
+    return VideoMAEForVideoClassification.from_pretrained(out, torch_dtype=torch.float32).eval()
+
+
+FAMILIES = {
+    "videomae": Family(
+        parent="", recipe=STUDENT, start=start_videomae, mask=random_mask, forward=student_forward,
+        distance=token_distance, load=load_student, save=lambda model, out: model.save_pretrained(out),
+        restore=restore_videomae, logits=lambda model, pixels: model(pixels).logits),
+    "vivit_fe": Family(
+        parent="videomae", recipe=FACTORISED, start=start_factorised, mask=snippet_mask, forward=factorised_forward,
+        distance=snippet_distance, load=load_factorised_student,
+        save=lambda model, out: save_factorised(model, factorised_config(), out), restore=load_factorised,
+        logits=lambda model, pixels: model(pixels)[2]),
+}
+
+
+def export(family, model, out):
+    """The model directory, weights rounded to float16."""
     out.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(out)
+    family.save(model.half(), out)
     make_processor().save_pretrained(out)
 
 
-def test_logits(out, data, clips):
+def test_logits(family, out, data, clips):
     """Logits of the files as shipped: decoded, preprocessed and computed (float32) as any user would."""
-    model = VideoMAEForVideoClassification.from_pretrained(out, torch_dtype=torch.float32).eval()
-    processor = VideoMAEImageProcessor.from_pretrained(out)
+    model, processor = family.restore(out), VideoMAEImageProcessor.from_pretrained(out)
     logits = []
     for clip in clips:
         frames = decode(data / clip)
         shown = [frames[i] for i in centre_indices(len(frames))]
         with torch.no_grad():
-            logits.append(model(**processor(shown, return_tensors="pt")).logits[0])
+            logits.append(family.logits(model, processor(shown, return_tensors="pt")["pixel_values"])[0])
     return torch.stack(logits)
-
-
-def exact_interval(right, total, confidence=0.95):
-    """Clopper-Pearson, by bisection on the binomial distribution."""
-
-    def at_least(k, p):
-        return sum(math.comb(total, i) * p ** i * (1 - p) ** (total - i) for i in range(k, total + 1))
-
-    def solve(k, level):
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_least(k, middle) < level else (low, middle)
-        return low
-
-    tail = (1 - confidence) / 2
-    return (solve(right, tail) if right else 0.0), (solve(right + 1, 1 - tail) if right < total else 1.0)
 
 
 def write_csv(path, header, rows):
@@ -621,170 +706,12 @@ def write_csv(path, header, rows):
         writer.writerows(rows)
 
 
-# ---------------------------------------------------------------- the card and the sample clips
-
-CARD = """---
-license: mit
-library_name: transformers
-pipeline_tag: video-classification
-tags: [videomae, video-classification, surveillance, demo]
-metrics: [accuracy]
----
-
-# fight-videomae-tiny
-
-A very small VideoMAE ({parameters:.1f} million weights, {megabytes:.1f} MB in float16) that tells `fight` from
-`noFight` in two-second clips of fixed surveillance cameras. It exists so that Vidette has a genuine, trained
-model and real clips to show things with. **It is not fit for watching people**: it is wrong on about
-{wrong_in} clips.
-
-Input: {frames} frames, {rate} apart, from the middle of the clip (`frame_sampling_rate` in config.json; the last
-frame repeats where a clip is short), whole picture squeezed to {side} x {side}, {layers} layers of width {width},
-{heads} heads, {tokens} tokens of 2 x 16 x 16.
-
-## Data and split
-
-300 clips, 150 of each class: Surveillance Camera Fight Dataset, MIT licence,
-https://github.com/seymanurakti/fight-detection-surv-dataset
-
-> Ş. Aktı, G.A. Tataroğlu, H.K. Ekenel, "Vision-based Fight Detection from Surveillance Cameras",
-> IEEE/EURASIP 9th International Conference on Image Processing Theory, Tools and Applications (IPTA),
-> Istanbul, November 2019.
-
-train 180, validation 45, test 75 clips (`split.csv`, seed {split_seed}), classes even in each. **All clips cut from
-one source video (`videos.txt` of the dataset; {sources} sources) are in the same part**, so the test shows scenes
-that training never saw. That is harder than a random split of the clips, whose test scenes are known from training.
-
-## Result on the test part
-
-With the shipped weights, in float32, after every choice had been made. (A first measurement found 40 right: the
-processor's file held other normalisation constants than training used. The file was put right; the weights are the
-same.)
-
-| | accuracy | 95 % interval (Clopper-Pearson) |
-|---|---|---|
-| this model | **{accuracy:.1%}** ({right} of {n}) | {low:.1%} - {high:.1%} |
-| logistic regression on frame differences, same split | {linear:.1%} | |
-| always the majority class of the test part | {majority:.1%} | |
-
-Recall: fight {recall_fight:.1%} ({right_fight} of {n_fight}), noFight {recall_calm:.1%} ({right_calm} of {n_calm}).
-`test_logits.csv` holds the logits behind these figures.
-
-The interval takes clips as independent. They are not: the 75 come from only {test_sources} sources, so the truth is
-less certain than the interval says.
-{cross_validation}
-## Recipe
-
-`scripts/train_demo.py` of Vidette is all of it. A ViT trained from scratch on 180 clips learns next to nothing
-here, a small CNN on motion statistics learns a good deal; so the CNN teaches the ViT.
-
-1. Teacher: 27 statistics of |frame difference| for each 2 x 16 x 16 tubelet, then three 3-D convolutions with
-   BatchNorm over the token grid; {teacher_epochs} epochs on labels.
-2. Student (this model): embedding = whitened principal components of the tubelets' frame differences (96) and
-   sums (48); the output of the first MLP = a ridge regression from random hidden units to the same statistics.
-   No gradient steps so far, no labels. Then {student_epochs} epochs in which each token regresses the teacher's
-   features and the clip the teacher's answer (0.7) and the label (0.3), half of the tokens dropped at random.
-3. Augmentation: start, speed 2-4 frames, crop 40-100 % of the area, mirror, contrast, saturation, tint, gamma.
-   AdamW, cosine decay, running average of the weights, bfloat16 arithmetic.
-4. Final training on train + validation with the numbers of epochs used in cross-validation; {seeds};
-   rounded to float16.
-
-Trials, in five folds of train + validation by source (225 clips), in the order they were made:
-
-| trial | accuracy |
-|---|---|
-{trials}
-
-Machine time: about 15 minutes on two cores without a GPU for the final model, under three hours with all trials.
-
-## Limits
-
-- 300 clips are very few; another split or seed moves the accuracy by several points.
-- It judges mostly how things move, not what they are: sport, crowds, shaking cameras and cuts look like fights;
-  slow, distant or hidden fights look calm.
-- Fixed cameras only, clips of about two seconds at 10 to 30 frames a second; not tested on anything else.
-- The dataset's calm clips come in part from other sources than the fights, with other cameras and codecs.
-- Do not use it to decide anything about people.
-"""
-
-TRIALS = """\
-| logistic regression, 7 x 7 grid of frame differences | 69.8 % |
-| logistic regression, sorted and logarithmic statistics of frame differences | 75.1 % |
-| 3-D CNN on the frame differences of 64 x 64 pictures, 30 epochs | 79.6 % |
-| ViT on labels only, 4 x 128, 96 x 96, principal-component embedding | 64 % |
-| 3-D CNN on the frame differences of 56 x 56 pictures, 45 epochs | 83.6 % |
-| ViT taught by that CNN, principal-component embedding (two folds) | 68 %, features hardly learnt |
-| the same with Muon, or with wider initial weights (one fold) | learns a little faster, no more accurate |
-| the ViT with convolutions in place of attention, labels only (two folds) | 70 % |
-| motion detector as initial weights, labels only (one fold) | 57 % |
-| the teacher used here: CNN on motion statistics of tubelets | 77.3 % |
-| **motion detector and that teacher: this recipe** (first on two folds: 75 %) | 72.4 % |
-| the same with both teachers, or with the teacher's class evidence for each token (two folds, stopped) | no better |
-| the same for 80 epochs, or with stronger motion channels (two folds, stopped) | no better |"""
-
-# Out of the test part; the model is right on three of four here as it is there.
-SAMPLES = ["fight/fi003.mp4", "fight/fi150.mp4", "noFight/nofi001.mp4", "noFight/nofi002.mp4"]
-
-SAMPLES_CARD = """# Sample clips
-
-Four clips of the Surveillance Camera Fight Dataset, unchanged, out of the part that `../fight-videomae-tiny` was
-never trained on, picked so that it is right on three of four, as it is there. MIT licence, see `LICENSE`;
-https://github.com/seymanurakti/fight-detection-surv-dataset
-
-> Ş. Aktı, G.A. Tataroğlu, H.K. Ekenel, "Vision-based Fight Detection from Surveillance Cameras", IPTA 2019.
-
-| file | what it shows | what the model says |
-|---|---|---|
-{table}
-Nobody shown here took part in making Vidette. The clips show what the program does; the model's card says how
-often it is wrong.
-"""
-
-
-def recall(guess, truth, which):
-    chosen = truth == which
-    right = int((guess[chosen] == which).sum())
-    return right / int(chosen.sum()), right, int(chosen.sum())
-
-
-def write_card(out, test, logits, groups, linear, cross_validation, seeds):
-    truth, guess = labels_of(test), logits.argmax(1)
-    right, n = int((guess == truth).sum()), len(test)
-    low, high = exact_interval(right, n)
-    fight, calm = recall(guess, truth, 1), recall(guess, truth, 0)
-    said = ""
-    if cross_validation:
-        said = ("\nIn five folds of train + validation (same recipe, same number of epochs, scenes apart, "
-                f"{cross_validation['clips']} clips): this\nmodel {cross_validation['student']:.1%}, its teacher "
-                f"{cross_validation['teacher']:.1%}, the regression {linear[0]:.1%}. The recipe was chosen by looking "
-                "at such\nfolds, so these figures flatter a little.\n")
-    weights = out / "model.safetensors"
-    out.joinpath("README.md").write_text(CARD.format(
-        parameters=weights.stat().st_size / 2e6, megabytes=weights.stat().st_size / 1e6, frames=FRAMES, rate=RATE,
-        wrong_in=f"{n - right} of {n}", side=SIDE, layers=LAYERS, width=WIDTH, heads=HEADS, tokens=TOKENS,
-        split_seed=SPLIT_SEED, sources=len(groups), accuracy=right / n, right=right, n=n, low=low, high=high,
-        linear=linear[1], majority=max(count_classes(test)) / n, recall_fight=fight[0], right_fight=fight[1],
-        n_fight=fight[2], recall_calm=calm[0], right_calm=calm[1], n_calm=calm[2],
-        test_sources=sum(any(c in set(test) for c in g) for g in groups.values()), cross_validation=said,
-        teacher_epochs=TEACHER["epochs"], student_epochs=STUDENT["epochs"], trials=TRIALS,
-        seeds=seeds), encoding="utf-8")
-
-
-def copy_samples(data, clips_dir, test, logits):
-    clips_dir.mkdir(parents=True, exist_ok=True)
-    table = ""
-    for clip in SAMPLES:
-        shutil.copyfile(data / clip, clips_dir / Path(clip).name)
-        said = logits[test.index(clip)].softmax(0)
-        table += f"| `{Path(clip).name}` | {clip.split('/')[0]} | {LABELS[said.argmax()]} ({said.max():.0%}) |\n"
-    shutil.copyfile(data / "LICENSE", clips_dir / "LICENSE")
-    clips_dir.joinpath("README.md").write_text(SAMPLES_CARD.format(table=table), encoding="utf-8")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the dataset, with fight/, noFight/, videos.txt")
     parser.add_argument("--out", type=Path, required=True, help="where the Hugging Face directory goes")
+    parser.add_argument("--family", choices=FAMILIES, default="videomae",
+                        help="vivit_fe starts from the videomae of the same clips, which is trained first")
     parser.add_argument("--work", type=Path, default=Path("build/train-demo"), help="cache and finished parts")
     parser.add_argument("--cv", action="store_true", help="also train in five folds, and say in the card what came out")
     parser.add_argument("--no-final", action="store_true", help="stop before the final model and the test part")
@@ -793,6 +720,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a thread each")
     args = parser.parse_args()
     torch.set_num_threads(args.jobs)
+    family = FAMILIES[args.family]
 
     clips = list_clips(args.data)
     groups = clips_by_source(clips, args.data)
@@ -802,28 +730,34 @@ def main():
     folds = make_folds({s: g for s, g in groups.items() if part[g[0]] != "test"})
     build_cache(args.data, clips, args.work)
 
-    saved_cv = args.work / "cv.json"
+    saved_cv = args.work / (f"{args.family}-cv.json" if family.parent else "cv.json")
     if args.cv and not saved_cv.exists():
-        saved_cv.write_text(json.dumps(cross_validate(args.work, folds, args.jobs)))
+        saved_cv.write_text(json.dumps(cross_validate(args.family, args.work, folds, args.jobs)))
     cross_validation = json.loads(saved_cv.read_text()) if saved_cv.exists() else None
     print("cross-validation:", cross_validation)
     if args.no_final:
         return
 
-    runs = run_jobs([(args.work, f"final{seed}", known, seed) for seed in args.seeds], args.jobs)
+    runs = run_jobs([(args.family, args.work, f"final{seed}", known, seed) for seed in args.seeds], args.jobs)
     kept = min(range(len(runs)), key=lambda i: runs[i]["loss"])
-    export(load_student(runs[kept]), args.out)
-    logits = test_logits(args.out, args.data, test)
+    export(family, family.load(runs[kept]), args.out)
+    logits = test_logits(family, args.out, args.data, test)
     linear = linear_baseline(Cache(args.work), folds, test)
-    write_csv(args.out / "split.csv", ["path", "label", "split"], [(c, c.split("/")[0], part[c]) for c in clips])
+    if not family.parent:  # the split is one for all families
+        write_csv(args.out / "split.csv", ["path", "label", "split"], [(c, c.split("/")[0], part[c]) for c in clips])
     write_csv(args.out / "test_logits.csv", ["path", "logit0", "logit1"],
               [(c, *(f"{v:.9g}" for v in row)) for c, row in zip(test, logits.tolist())])
     seeds = f"seed {args.seeds[kept]}"
     if len(runs) > 1:
         seeds += f", which had the lowest training loss of {len(runs)}"
-    write_card(args.out, test, logits, groups, linear, cross_validation, seeds)
+    facts = dict(
+        frames=FRAMES, rate=RATE, side=SIDE, layers=LAYERS, width=WIDTH, heads=HEADS, tokens=TOKENS,
+        split_seed=SPLIT_SEED, sources=len(groups), teacher_epochs=TEACHER["epochs"],
+        test_sources=sum(any(part[c] == "test" for c in g) for g in groups.values()),
+        student_epochs=family.recipe["epochs"], seeds=seeds)
+    write_card(args.out, args.family, labels_of(test), logits.argmax(1), linear, cross_validation, facts)
     if args.clips:
-        copy_samples(args.data, args.clips, test, logits)
+        copy_samples(args.data, args.clips, test, logits, LABELS)
     right = (logits.argmax(1) == labels_of(test)).sum().item()
     print(f"test: {right} of {len(test)}; linear baseline (folds, test): {linear}")
 

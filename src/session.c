@@ -130,7 +130,10 @@ static void fill_shape(struct vdt_session *session, size_t bytes) {
     }
     const struct factorised *factorised = &session->factorised;
     if (!factorised->encoder) return;
-    if (!session->streaming) session->shape.frames = session->model->info.frames;
+    const uint64_t snippets = session->streaming ? 1 : factorised->snippets;
+    session->shape.frames *= (uint32_t)snippets;
+    session->shape.macs = session->shape.macs * snippets + factorised_macs(factorised);
+    session->shape.macs_dense = session->shape.macs_dense * snippets + factorised_macs(factorised);
     session->shape.logits = factorised->n_logits;
     session->shape.features = session->shape.feature_shape[0] = factorised->n_features;
     session->shape.feature_dimensions = factorised->n_features > 0;
@@ -183,22 +186,9 @@ const vdt_session_shape_info *vdt_session_shape(const vdt_session *session) {
     return &session->shape;
 }
 
-static int check_run(const struct vdt_session *session, const vdt_clip *clips, size_t n_clips,
-                     const vdt_output *output, vdt_error *error) {
+static int check_output(const struct vdt_session *session, const vdt_output *output,
+                        vdt_error *error) {
     const vdt_session_shape_info *shape = &session->shape;
-    if (n_clips < 1 || n_clips > session->clips) {
-        return status_fail(error, VDT_ERROR_ARGUMENT, "clips: this session packs 1..%zu, found %zu",
-                           session->clips, n_clips);
-    }
-    for (size_t i = 0; i < n_clips; i++) {
-        if (!clips[i].pixels || clips[i].row_stride < 3 * (size_t)shape->width ||
-            clips[i].frame_stride < shape->height * clips[i].row_stride) {
-            return status_fail(
-                error, VDT_ERROR_ARGUMENT,
-                "clip %zu: expected pixels with strides of at least %u x 3 bytes a row and %u rows",
-                i, shape->width, shape->height);
-        }
-    }
     if (output->logits && shape->logits == 0) {
         return status_fail(error, VDT_ERROR_UNSUPPORTED, "%s: this model has no classifier",
                            session->model->name);
@@ -217,6 +207,25 @@ static int check_run(const struct vdt_session *session, const vdt_clip *clips, s
     return VDT_OK;
 }
 
+static int check_run(const struct vdt_session *session, const vdt_clip *clips, size_t n_clips,
+                     const vdt_output *output, vdt_error *error) {
+    const vdt_session_shape_info *shape = &session->shape;
+    if (n_clips < 1 || n_clips > session->clips) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "clips: this session packs 1..%zu, found %zu",
+                           session->clips, n_clips);
+    }
+    for (size_t i = 0; i < n_clips; i++) {
+        if (!clips[i].pixels || clips[i].row_stride < 3 * (size_t)shape->width ||
+            clips[i].frame_stride < shape->height * clips[i].row_stride) {
+            return status_fail(
+                error, VDT_ERROR_ARGUMENT,
+                "clip %zu: expected pixels with strides of at least %u x 3 bytes a row and %u rows",
+                i, shape->width, shape->height);
+        }
+    }
+    return check_output(session, output, error);
+}
+
 // Weights so large that a sum overflows are found here and nowhere else.
 static int check_finite(const vdt_session *session, const char *what, const float *rows,
                         size_t stride, size_t n, size_t n_clips, vdt_error *error) {
@@ -228,6 +237,23 @@ static int check_finite(const vdt_session *session, const char *what, const floa
         }
     }
     return VDT_OK;
+}
+
+static int check_results(const vdt_session *session, const vdt_output *output, size_t n_clips,
+                         vdt_error *error) {
+    const vdt_session_shape_info *shape = &session->shape;
+    int status = VDT_OK;
+    if (output->logits) {
+        status = check_finite(session, "logits", output->logits,
+                              output->logits_stride ? output->logits_stride : shape->logits,
+                              shape->logits, n_clips, error);
+    }
+    if (!status && output->features) {
+        status = check_finite(session, "features", output->features,
+                              output->features_stride ? output->features_stride : shape->features,
+                              shape->features, n_clips, error);
+    }
+    return status;
 }
 
 vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
@@ -247,16 +273,16 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     else
         status = encoder_forward(&session->encoder, clips, n_clips, output->logits, logits,
                                  output->features, features, stats, error);
-    if (!status && output->logits) {
-        status =
-            check_finite(session, "logits", output->logits, logits, shape->logits, n_clips, error);
-    }
-    if (!status && output->features) {
-        status = check_finite(session, "features", output->features, features, shape->features,
-                              n_clips, error);
-    }
+    if (!status) status = check_results(session, output, n_clips, error);
     if (!status) session->clips_run = n_clips;
     return status;
+}
+
+vdt_status vdt_session_hold(vdt_session *session, const vdt_output *output, vdt_stats *stats,
+                            vdt_error *error) {
+    int status = check_output(session, output, error);
+    if (!status) status = session_hold(session, output, stats, error);
+    return status ? status : check_results(session, output, 1, error);
 }
 
 vdt_status vdt_session_set_rlt(vdt_session *session, const vdt_rlt_options *rlt, vdt_error *error) {

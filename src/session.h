@@ -29,4 +29,8 @@ int session_prepare_stream(struct vdt_session *session, vdt_error *error);
 int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_output *output,
                  vdt_stats *stats, vdt_error *error);
 
+// A frame that is left out.
+int session_hold(struct vdt_session *session, const vdt_output *output, vdt_stats *stats,
+                 vdt_error *error);
+
 #endif

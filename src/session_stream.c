@@ -120,6 +120,18 @@ static int require_stream(const vdt_session *session, vdt_error *error) {
                        "session: expected a stream, but it was opened with update off");
 }
 
+int session_hold(struct vdt_session *session, const vdt_output *output, vdt_stats *stats,
+                 vdt_error *error) {
+    const int status = require_stream(session, error);
+    if (status) return status;
+    if (session->stream.state->steps == 0) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "hold: expected a step before it, found none since the start");
+    }
+    stream_hold(&session->stream, output->logits, output->features, stats);
+    return VDT_OK;
+}
+
 vdt_status vdt_session_set_r(vdt_session *session, uint32_t r, vdt_error *error) {
     const int status = require_stream(session, error);
     if (!status) session->stream.options.policy.r = r;

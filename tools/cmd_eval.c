@@ -1,5 +1,6 @@
 // vidette eval: accuracy beside cost over a labelled list, for every setting of a sweep, each with its
-// controls: as many tokens drawn at random, and whole steps left out at about the same cost.
+// controls: as many tokens drawn at random, and whole steps left out at about the same cost. The settings are of
+// clips (rlt, tome) or, for models of snippets, of streams (update, attention).
 //
 // Every clip is read once and runs through all settings. With -o FILE.csv the table goes there, its picture to
 // FILE.svg, and what each clip gave to FILE.clips.csv, which an interrupted run with --resume goes on from.
@@ -9,9 +10,11 @@
 
 #include "commands.h"
 #include "eval_list.h"
+#include "eval_stream.h"
 #include "eval_table.h"
 #include "interrupt.h"
 #include "pipeline.h"
+#include "settings_stream.h"
 
 enum { MOST_ROWS = 512, MOST_STEPS = 1024 };
 
@@ -21,13 +24,14 @@ struct eval {
     vdt_model *model;
     vdt_reader *reader;
     vdt_session *dense;
-    vdt_session **sessions; // (table.n) of each row; rows with the same ToMe share one
+    vdt_session **sessions; // (table.n) of each row; some rows share one
     const vdt_session_shape_info *shape;
     struct eval_list list;
     struct eval_table table;
     struct output clips; // FILE.clips.csv
     struct progress progress;
     uint64_t step_macs[MOST_STEPS + 1]; // of i steps in time, all their tokens, nothing merged
+    uint64_t snippet_macs;              // of one of a stream's steps, all its tokens
     size_t steps, step_tokens, prefix;  // T / s; tokens of a step, before the first step
     float *logits, *dense_logits;
     size_t inputs_done;
@@ -41,21 +45,60 @@ static int complain(const vdt_error *error) {
 
 /* ---- settings ------------------------------------------------------------------------------ */
 
-static struct eval_row *add_row(struct eval *e, enum eval_kind kind, const char *rlt,
-                                const char *tome) {
+// Whether the settings are those of streams, by what was typed of them; of clips in the same way.
+static bool of_streams(const struct settings *s) {
+    bool streams = s->stream_texts[0] || s->stream_texts[1];
+    for (size_t i = 0; i < s->n_sweeps; i++)
+        streams = streams || s->sweeps[i][0] == 'u' || s->sweeps[i][0] == 'a';
+    return streams;
+}
+
+static bool of_clips(const struct settings *s) {
+    bool clips = reduction_is_on(&s->reduction);
+    for (size_t i = 0; i < s->n_sweeps; i++)
+        clips = clips || s->sweeps[i][0] == 'r' || s->sweeps[i][0] == 't';
+    return clips;
+}
+
+// The values of a setting on both axes, as the options of these names read them.
+static bool read_values(const struct eval *e, struct eval_row *row, const char *const values[2]) {
+    struct settings typed = *e->settings;
+    row->reduction = typed.reduction;
+    if (!e->table.streams)
+        return reduction_rlt(&row->reduction, values[0]) &&
+               reduction_tome(&row->reduction, values[1]);
+    if (row->kind != EVAL_DENSE &&
+        !(set_update(&typed, values[0]) && set_attention(&typed, values[1])))
+        return false;
+    row->stream = typed.stream;
+    return true;
+}
+
+static struct eval_row *add_row(struct eval *e, enum eval_kind kind, const char *first,
+                                const char *second) {
     struct eval_row *row = &e->table.rows[e->table.n];
-    *row =
-        (struct eval_row){.kind = kind, .reduction = e->settings->reduction, .method = e->table.n};
-    snprintf(row->rlt, sizeof row->rlt, "%s", rlt);
-    snprintf(row->tome, sizeof row->tome, "%s", tome);
-    if (!reduction_rlt(&row->reduction, rlt) || !reduction_tome(&row->reduction, tome)) {
-        fprintf(stderr,
-                "vidette: --sweep: expected rlt=VALUES and tome=VALUES, found rlt %s, tome %s\n",
-                rlt, tome);
+    const char *const values[2] = {first, second}, *const *axes = e->table.axes;
+    *row = (struct eval_row){.kind = kind, .method = e->table.n};
+    for (size_t i = 0; i < 2; i++) snprintf(row->values[i], sizeof row->values[i], "%s", values[i]);
+    if (!read_values(e, row, values)) {
+        fprintf(stderr, "vidette: --sweep: expected %s=VALUES and %s=VALUES, found %s %s, %s %s\n",
+                axes[0], axes[1], axes[0], first, axes[1], second);
         return NULL;
     }
     e->table.n++;
     return row;
+}
+
+// A stream's setting and its control: every k-th snippet.
+static int add_stream(struct eval *e, const char *update, const char *attention) {
+    const size_t method = e->table.n;
+    if (!add_row(e, EVAL_METHOD, update, attention)) return -1;
+    struct eval_row *control = add_row(e, EVAL_FRAMES, update, attention);
+    if (!control) return -1;
+    control->method = method;
+    control->stream.update = VDT_UPDATE_ALL;
+    control->stream.attention = VDT_ATTENTION_TOKENWISE;
+    return 0;
 }
 
 // A method and its controls: random and frames for clips that RLT cuts, frames for clips that are merged.
@@ -64,6 +107,7 @@ static int add_method(struct eval *e, const char *rlt, const char *tome) {
         fprintf(stderr, "vidette: --sweep: expected at most %d settings\n", MOST_ROWS / 3);
         return -1;
     }
+    if (e->table.streams) return add_stream(e, rlt, tome);
     const size_t method = e->table.n;
     const struct eval_row *row = add_row(e, EVAL_METHOD, rlt, tome);
     if (!row) return -1;
@@ -102,13 +146,19 @@ static size_t split(char *copy, const char *values, const char *texts[MOST_ROWS]
 static int make_rows(struct eval *e) {
     static char copies[2][4096];
     static const char *texts[2][MOST_ROWS];
-    static const char *const names[2] = {"rlt=", "tome="};
-    const char *const *typed = e->settings->reduction.texts;
-    const char *values[2] = {typed[0] ? typed[0] : "off", typed[3] ? typed[3] : "off"};
+    const struct settings *s = e->settings;
+    const char *const *reduction = s->reduction.texts, *const *stream = s->stream_texts;
+    const char *values[2] = {reduction[0] ? reduction[0] : "off",
+                             reduction[3] ? reduction[3] : "off"};
     size_t n[2];
-    for (size_t i = 0; i < e->settings->n_sweeps; i++) {
-        const size_t axis = strncmp(e->settings->sweeps[i], names[1], 5) == 0;
-        values[axis] = e->settings->sweeps[i] + strlen(names[axis]);
+    if (e->table.streams) {
+        values[0] = stream[0] ? stream[0] : "threshold:0";
+        values[1] = stream[1] ? stream[1] : "exact";
+    }
+    for (size_t i = 0; i < s->n_sweeps; i++) {
+        const size_t length = strcspn(s->sweeps[i], "=");
+        const size_t axis = strncmp(s->sweeps[i], e->table.axes[1], length) == 0;
+        values[axis] = s->sweeps[i] + length + 1;
     }
     for (size_t i = 0; i < 2; i++) n[i] = split(copies[i], values[i], texts[i]);
     e->table.rows = calloc(MOST_ROWS + 1, sizeof *e->table.rows);
@@ -127,6 +177,12 @@ static bool same_tome(const struct reduction *a, const struct reduction *b) {
            a->tome.n_list == b->tome.n_list && memcmp(a->list, b->list, sizeof a->list) == 0;
 }
 
+// Clips: what differs in RLT alone can be set later. Streams: the controls are all one.
+static bool can_share(const struct eval *e, const struct eval_row *a, const struct eval_row *b) {
+    if (e->table.streams) return a->kind == EVAL_FRAMES && b->kind == EVAL_FRAMES;
+    return same_tome(&a->reduction, &b->reduction);
+}
+
 // RLT's options of a row: where it is off, everything is kept, so that sessions can be shared.
 static vdt_rlt_options rlt_of(const struct eval *e, const struct eval_row *row) {
     vdt_rlt_options rlt = row->reduction.rlt;
@@ -135,14 +191,16 @@ static vdt_rlt_options rlt_of(const struct eval *e, const struct eval_row *row) 
     return rlt;
 }
 
-static int open_session(vdt_session **session, const struct eval *e,
-                        const struct reduction *reduction, const vdt_rlt_options *rlt) {
+// A row's session, or the dense one (NULL); with these options of RLT.
+static int open_session(vdt_session **session, const struct eval *e, const struct eval_row *row,
+                        const vdt_rlt_options *rlt) {
     vdt_session_options options;
     vdt_error error = {0};
     vdt_session_options_init(&options);
     options.frames = e->settings->frames;
     options.height = options.width = e->settings->arch ? 0 : e->settings->size;
-    if (reduction) reduction_apply(reduction, &options);
+    if (row && !e->table.streams) reduction_apply(&row->reduction, &options);
+    if (row && e->table.streams) options.stream = row->stream;
     if (rlt) options.rlt = *rlt;
     return vdt_session_open(session, e->model, &options, &error) ? complain(&error) : 0;
 }
@@ -152,14 +210,16 @@ static int open_sessions(struct eval *e) {
     if (!e->sessions) return -1;
     e->sessions[0] = e->dense;
     for (size_t i = 1; i < e->table.n; i++) {
-        const vdt_rlt_options rlt = rlt_of(e, &e->table.rows[i]);
+        const struct eval_row *row = &e->table.rows[i];
+        const vdt_rlt_options rlt = rlt_of(e, row);
         vdt_error error = {0};
         for (size_t j = 1; j < i && !e->sessions[i]; j++) {
-            if (same_tome(&e->table.rows[i].reduction, &e->table.rows[j].reduction))
-                e->sessions[i] = e->sessions[j];
+            if (can_share(e, row, &e->table.rows[j])) e->sessions[i] = e->sessions[j];
         }
-        if (!e->sessions[i] && open_session(&e->sessions[i], e, &e->table.rows[i].reduction, &rlt))
+        if (!e->sessions[i] &&
+            open_session(&e->sessions[i], e, row, e->table.streams ? NULL : &rlt))
             return -1;
+        if (e->table.streams) continue;
         if (vdt_session_set_rlt(e->sessions[i], &rlt, &error)) return complain(&error); // or wrong
     }
     return 0;
@@ -176,10 +236,22 @@ static void close_sessions(struct eval *e) {
     vdt_session_close(&e->dense);
 }
 
+// What one snippet costs: a clip is `steps` of them and one look at the window, a stream's step one and one.
+static int price_snippet(struct eval *e) {
+    if (e->steps < 2) {
+        fprintf(stderr, "vidette: --update: expected a model of clips that are read snippet by "
+                        "snippet (vivit_fe), found one of single frames\n");
+        return -1;
+    }
+    e->snippet_macs = (e->shape->macs - vdt_session_shape(e->sessions[1])->macs) / (e->steps - 1);
+    return 0;
+}
+
 // What i steps in time cost: sessions that are opened to be asked.
 static int price_steps(struct eval *e) {
     const vdt_model_info *info = vdt_model_info_get(e->model);
     e->steps = e->shape->frames / info->tubelet;
+    if (e->table.streams) return price_snippet(e);
     e->prefix = info->prefix_tokens;
     e->step_tokens = (e->shape->tokens - e->prefix) / e->steps;
     for (size_t i = 1; i <= e->steps && i <= MOST_STEPS && e->steps > 1; i++) {
@@ -217,31 +289,63 @@ static uint32_t budget(const struct eval *e, const struct eval_row *row,
     return (uint32_t)(e->prefix + best * e->step_tokens);
 }
 
-static int run_row(struct eval *e, size_t i, const vdt_clip *clip, size_t label,
-                   struct eval_clip clips[]) {
+// A clip as a whole: what it took, into `result`.
+static vdt_status run_whole(struct eval *e, size_t i, const vdt_clip *clip, float *logits,
+                            struct eval_clip clips[], vdt_error *error) {
     const struct eval_row *row = &e->table.rows[i];
-    vdt_error error = {0};
     vdt_stats stats;
     vdt_tokens tokens;
-    float *logits = i == 0 ? e->dense_logits : e->logits;
     vdt_rlt_options rlt = rlt_of(e, row);
     if (row->kind > EVAL_METHOD) rlt.keep = budget(e, row, &clips[row->method]);
-    if (i > 0 && vdt_session_set_rlt(e->sessions[i], &rlt, &error)) return complain(&error);
-    if (vdt_session_run(e->sessions[i], clip, 1, &(vdt_output){.logits = logits}, &stats, &error) ||
-        vdt_session_tokens(&tokens, e->sessions[i], 0, &error))
-        return error.status == VDT_ERROR_CANCELLED ? -1 : complain(&error);
-    const size_t n = e->shape->logits;
+    vdt_status status = i > 0 ? vdt_session_set_rlt(e->sessions[i], &rlt, error) : VDT_OK;
+    if (!status)
+        status = vdt_session_run(e->sessions[i], clip, 1, &(vdt_output){.logits = logits}, &stats,
+                                 error);
+    if (!status) status = vdt_session_tokens(&tokens, e->sessions[i], 0, error);
+    if (status) return status;
     clips[i] =
-        (struct eval_clip){.predicted = vdt_argmax(logits, n),
-                           .label = label,
-                           .dense = vdt_argmax(e->dense_logits, n),
-                           .cosine = cosine(logits, e->dense_logits, n),
-                           .ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms + stats.head_ms,
+        (struct eval_clip){.ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms + stats.head_ms,
                            .kept = tokens.kept,
                            .total = tokens.total,
                            .final = tokens.layers[tokens.n_layers - 1],
                            .macs = tokens.macs,
                            .macs_dense = tokens.macs_dense};
+    return VDT_OK;
+}
+
+// A clip as a stream of its snippets.
+static vdt_status run_snippets(struct eval *e, size_t i, const vdt_clip *clip, float *logits,
+                               struct eval_clip clips[], vdt_error *error) {
+    const struct eval_row *row = &e->table.rows[i];
+    struct eval_stream_result result;
+    const uint64_t dense = clips[0].macs_dense;
+    const size_t computed =
+        row->kind == EVAL_FRAMES
+            ? eval_stream_computed(clips[row->method].macs, dense, e->snippet_macs, e->steps)
+            : e->steps;
+    const vdt_status status =
+        eval_stream_run(&result, e->sessions[i], clip, e->steps, computed, logits, error);
+    clips[i] = (struct eval_clip){.ms = result.ms,
+                                  .kept = result.updated,
+                                  .total = result.tokens,
+                                  .macs = result.macs,
+                                  .macs_dense = dense};
+    return status;
+}
+
+static int run_row(struct eval *e, size_t i, const vdt_clip *clip, size_t label,
+                   struct eval_clip clips[]) {
+    float *logits = i == 0 ? e->dense_logits : e->logits;
+    const size_t n = e->shape->logits;
+    vdt_error error = {0};
+    const vdt_status status = e->table.streams && i > 0
+                                  ? run_snippets(e, i, clip, logits, clips, &error)
+                                  : run_whole(e, i, clip, logits, clips, &error);
+    if (status) return status == VDT_ERROR_CANCELLED ? -1 : complain(&error);
+    clips[i].label = label;
+    clips[i].predicted = vdt_argmax(logits, n);
+    clips[i].dense = vdt_argmax(e->dense_logits, n);
+    clips[i].cosine = cosine(logits, e->dense_logits, n);
     return 0;
 }
 
@@ -253,8 +357,8 @@ static void write_clip(const struct eval *e, size_t input, size_t i, const struc
     fprintf(e->clips.file, CLIP_FORMAT ",%s,%s,%s,%s\n", input, i, c->predicted, c->label, c->dense,
             c->cosine, c->ms, (unsigned long long)c->kept, (unsigned long long)c->total,
             (unsigned long long)c->final, (unsigned long long)c->macs,
-            (unsigned long long)c->macs_dense, eval_kind_name(row->kind), row->rlt, row->tome,
-            e->list.paths[input]);
+            (unsigned long long)c->macs_dense, eval_kind_name(row->kind), row->values[0],
+            row->values[1], e->list.paths[input]);
 }
 
 // Rows of an interrupted run back into the table.
@@ -360,10 +464,10 @@ static int write_recommendation(const struct eval *e) {
     int status = output_open(&output, path, false, 0, 0);
     if (!status) {
         const char *const members[][2] = {
-            {"rlt", row->rlt},
+            {"rlt", row->values[0]},
             {"rlt_reference", typed[1] ? typed[1] : "run_head"},
             {"rlt_lengths", typed[2] ? typed[2] : "none"},
-            {"tome", row->tome},
+            {"tome", row->values[1]},
             {"tome_attention", typed[4] ? typed[4] : "auto"},
             {"precision", vdt_precision_name(vdt_model_info_get(e->model)->precision)}};
         json_begin(&json, output.file);
@@ -381,7 +485,7 @@ static int write_recommendation(const struct eval *e) {
     }
     if (output_close(&output, status == 0)) status = -1;
     if (!status && !e->settings->quiet)
-        fprintf(stderr, "vidette: %s: rlt %s, tome %s\n", path, row->rlt, row->tome);
+        fprintf(stderr, "vidette: %s: rlt %s, tome %s\n", path, row->values[0], row->values[1]);
     free(path);
     return status;
 }
@@ -435,13 +539,17 @@ static int open_clips(struct eval *e, char *path) {
     if (e->inputs_done > 0) return read_clips(e);
     fprintf(e->clips.file,
             "input,row,predicted,label,dense,cosine,ms,kept,total,final,macs,macs_dense,"
-            "kind,rlt,tome,path\n");
+            "kind,%s,%s,path\n",
+            e->table.axes[0], e->table.axes[1]);
     return 0;
 }
 
 static int evaluate(struct eval *e, char *clips_path) {
     const struct settings *s = e->settings;
     e->table.model = s->arch ? s->arch : s->model;
+    e->table.streams = of_streams(s);
+    e->table.axes[0] = e->table.streams ? "update" : "rlt";
+    e->table.axes[1] = e->table.streams ? "attention" : "tome";
     if (open_model(&e->context, &e->model, s, on_progress, NULL) ||
         eval_list_read(&e->list, s->inputs[0], s->root, s->part, e->model) ||
         open_session(&e->dense, e, NULL, NULL))
@@ -466,6 +574,13 @@ static int check_usage(const struct settings *s) {
         fprintf(stderr, "vidette: eval: expected one LIST.csv, found %zu\n", s->n_inputs);
     } else if (several) {
         fprintf(stderr, "vidette: --sampling: expected one clip an input, found several\n");
+    } else if (of_streams(s) && of_clips(s)) {
+        fprintf(stderr,
+                "vidette: eval: expected settings of clips (rlt, tome) or of streams (update, "
+                "attention), found both\n");
+    } else if (of_streams(s) && s->write_recommendation) {
+        fprintf(stderr, "vidette: --write-recommendation: expected settings of clips (rlt, tome), "
+                        "found some of streams\n");
     } else if (s->write_recommendation && !s->model) {
         fprintf(stderr, "vidette: --write-recommendation: expected -m MODEL to write it to\n");
     } else {

@@ -34,9 +34,16 @@ const char *eval_kind_name(enum eval_kind kind) {
 
 // The numbers of a row, in the order of their names.
 enum { NUMBERS = 12 };
-static const char *const number_names[NUMBERS] = {"clips",      "accuracy",  "low",  "high",
-                                                  "agreement",  "cosine",    "kept", "final",
-                                                  "macs_dense", "macs_done", "ms",   "speedup"};
+
+// NULL: not of this table.
+static const char *number_name(const struct eval_table *table, size_t i) {
+    static const char *const names[2][NUMBERS] = {
+        {"clips", "accuracy", "low", "high", "agreement", "cosine", "kept", "final", "macs_dense",
+         "macs_done", "ms", "speedup"},
+        {"clips", "accuracy", "low", "high", "agreement", "cosine", "updated", NULL, "macs_dense",
+         "macs_done", "ms", "speedup"}};
+    return names[table->streams][i];
+}
 
 static void numbers_of(double numbers[NUMBERS], const struct eval_table *table,
                        const struct eval_row *row) {
@@ -55,15 +62,17 @@ static void numbers_of(double numbers[NUMBERS], const struct eval_table *table,
 }
 
 void eval_print_text(const struct eval_table *table, FILE *file) {
-    fprintf(file, "%-7s %-10s %-8s %6s  %-20s %6s %7s %6s %8s %8s %7s\n", "", "rlt", "tome",
-            "clips", "accuracy (95 %)", "agree", "cosine", "tokens", "GMAC", "ms", "speedup");
+    fprintf(file, "%-7s %-13s %-9s %6s  %-20s %6s %7s %6s %8s %8s %7s\n", "", table->axes[0],
+            table->axes[1], "clips", "accuracy (95 %)", "agree", "cosine", "tokens", "GMAC", "ms",
+            "speedup");
     for (size_t i = 0; i < table->n; i++) {
         double x[NUMBERS];
         numbers_of(x, table, &table->rows[i]);
         fprintf(file,
-                "%-7s %-10s %-8s %6.0f  %.3f (%.3f-%.3f)  %6.3f %7.4f %5.1f%% %8.3f %8.2f %6.2fx\n",
-                eval_kind_name(table->rows[i].kind), table->rows[i].rlt, table->rows[i].tome, x[0],
-                x[1], x[2], x[3], x[4], x[5], 100.0 * x[6], x[9] * 1e-9, x[10], x[11]);
+                "%-7s %-13s %-9s %6.0f  %.3f (%.3f-%.3f)  %6.3f %7.4f %5.1f%% %8.3f %8.2f %6.2fx\n",
+                eval_kind_name(table->rows[i].kind), table->rows[i].values[0],
+                table->rows[i].values[1], x[0], x[1], x[2], x[3], x[4], x[5], 100.0 * x[6],
+                x[9] * 1e-9, x[10], x[11]);
     }
 }
 
@@ -76,12 +85,13 @@ void eval_print_json(const struct eval_table *table, FILE *file) {
         json_open(&json, '{');
         json_key(&json, "kind");
         json_text(&json, eval_kind_name(table->rows[i].kind));
-        json_key(&json, "rlt");
-        json_text(&json, table->rows[i].rlt);
-        json_key(&json, "tome");
-        json_text(&json, table->rows[i].tome);
+        for (size_t j = 0; j < 2; j++) {
+            json_key(&json, table->axes[j]);
+            json_text(&json, table->rows[i].values[j]);
+        }
         for (size_t j = 0; j < NUMBERS; j++) {
-            json_key(&json, number_names[j]);
+            if (!number_name(table, j)) continue;
+            json_key(&json, number_name(table, j));
             json_number(&json, x[j], 12);
         }
         json_close(&json, '}');
@@ -90,15 +100,19 @@ void eval_print_json(const struct eval_table *table, FILE *file) {
 }
 
 void eval_print_csv(const struct eval_table *table, FILE *file) {
-    fprintf(file, "kind,rlt,tome");
-    for (size_t j = 0; j < NUMBERS; j++) fprintf(file, ",%s", number_names[j]);
+    fprintf(file, "kind,%s,%s", table->axes[0], table->axes[1]);
+    for (size_t j = 0; j < NUMBERS; j++) {
+        if (number_name(table, j)) fprintf(file, ",%s", number_name(table, j));
+    }
     fprintf(file, "\n");
     for (size_t i = 0; i < table->n; i++) {
         double x[NUMBERS];
         numbers_of(x, table, &table->rows[i]);
-        fprintf(file, "%s,%s,%s", eval_kind_name(table->rows[i].kind), table->rows[i].rlt,
-                table->rows[i].tome);
-        for (size_t j = 0; j < NUMBERS; j++) fprintf(file, ",%.12g", x[j]);
+        fprintf(file, "%s,%s,%s", eval_kind_name(table->rows[i].kind), table->rows[i].values[0],
+                table->rows[i].values[1]);
+        for (size_t j = 0; j < NUMBERS; j++) {
+            if (number_name(table, j)) fprintf(file, ",%.12g", x[j]);
+        }
         fprintf(file, "\n");
     }
 }
@@ -108,7 +122,31 @@ void eval_print_csv(const struct eval_table *table, FILE *file) {
 // Two frames side by side; x is the share of operations done, 0..1, y from `floor` to 1.
 enum { WIDTH = 920, HEIGHT = 380, LEFT = 60, TOP = 50, SIDE = 360, TALL = 260, GAP = 470 };
 
-static const char *const colours[] = {"#111111", "#0a7d4b", "#c0392b", "#2c6fbb"};
+// Rows that are drawn alike, and the row that stands for them in the legend.
+struct series {
+    const char *name, *colour;
+    struct eval_row sample;
+};
+
+enum { MOST_SERIES = 5 };
+static const struct series series[2][MOST_SERIES] = {
+    {{"dense", "#111111", {.kind = EVAL_DENSE}},
+     {"method", "#0a7d4b", {.kind = EVAL_METHOD}},
+     {"random, as many tokens", "#c0392b", {.kind = EVAL_RANDOM}},
+     {"fewer frames, same cost", "#2c6fbb", {.kind = EVAL_FRAMES}}},
+    {{"dense", "#111111", {.kind = EVAL_DENSE}},
+     {"exact", "#0a7d4b", {.kind = EVAL_METHOD, .stream.attention = VDT_ATTENTION_EXACT}},
+     {"delta", "#c0392b", {.kind = EVAL_METHOD, .stream.attention = VDT_ATTENTION_DELTA}},
+     {"tokenwise", "#d68910", {.kind = EVAL_METHOD, .stream.attention = VDT_ATTENTION_TOKENWISE}},
+     {"every k-th snippet, same cost", "#2c6fbb", {.kind = EVAL_FRAMES}}}};
+
+static const char *colour_of(const struct eval_table *table, const struct eval_row *row) {
+    for (const struct series *s = series[table->streams];; s++) {
+        const bool alike = !table->streams || row->kind != EVAL_METHOD ||
+                           s->sample.stream.attention == row->stream.attention;
+        if (s->sample.kind == row->kind && alike) return s->colour;
+    }
+}
 
 static double x_of(double panel, double x) {
     return LEFT + panel * GAP + x * SIDE;
@@ -141,9 +179,9 @@ static void plot_frame(FILE *file, double panel, const char *title, double floor
             x_of(panel, 0.5), TOP + TALL + 36);
 }
 
-static void plot_point(FILE *file, const struct eval_row *row, double x, double y,
-                       const char *about) {
-    const char *colour = colours[row->kind];
+static void plot_point(FILE *file, const struct eval_table *table, const struct eval_row *row,
+                       double x, double y, const char *about) {
+    const char *colour = colour_of(table, row);
     if (row->kind == EVAL_FRAMES)
         fprintf(file, "<path d=\"M%.1f %.1fl8 8m0-8l-8 8\" stroke=\"%s\" stroke-width=\"2\">",
                 x - 4, y - 4, colour);
@@ -152,8 +190,9 @@ static void plot_point(FILE *file, const struct eval_row *row, double x, double 
                 "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" stroke=\"%s\" stroke-width=\"2\" "
                 "fill=\"%s\">",
                 x, y, colour, row->kind == EVAL_RANDOM ? "white" : colour);
-    fprintf(file, "<title>%s: rlt %s, tome %s, %s</title></%s>\n", eval_kind_name(row->kind),
-            row->rlt, row->tome, about, row->kind == EVAL_FRAMES ? "path" : "circle");
+    fprintf(file, "<title>%s: %s %s, %s %s, %s</title></%s>\n", eval_kind_name(row->kind),
+            table->axes[0], row->values[0], table->axes[1], row->values[1], about,
+            row->kind == EVAL_FRAMES ? "path" : "circle");
 }
 
 static double lowest(const struct eval_table *table, bool accuracy) {
@@ -168,8 +207,6 @@ static double lowest(const struct eval_table *table, bool accuracy) {
 
 void eval_plot(const struct eval_table *table, FILE *file) {
     const double floors[2] = {lowest(table, true), lowest(table, false)};
-    static const char *const legend[] = {"dense", "method", "random, as many tokens",
-                                         "fewer frames, same cost"};
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
             "font-family=\"sans-serif\" font-size=\"12\" fill=\"none\">\n"
@@ -177,11 +214,11 @@ void eval_plot(const struct eval_table *table, FILE *file) {
             WIDTH, HEIGHT, WIDTH, HEIGHT);
     plot_frame(file, 0.0, "accuracy, with its 95 % interval", floors[0]);
     plot_frame(file, 1.0, "agreement with the dense model", floors[1]);
-    for (size_t k = 0; k < 4; k++) {
-        const struct eval_row sample = {.kind = (enum eval_kind)k};
-        const double x = LEFT + 10 + 180.0 * (double)k, y = HEIGHT - 16;
-        plot_point(file, &sample, x, y, "legend");
-        fprintf(file, "<text x=\"%.0f\" y=\"%.0f\">%s</text>\n", x + 10, y + 4, legend[k]);
+    for (size_t k = 0; k < MOST_SERIES && series[table->streams][k].name; k++) {
+        const struct series *s = &series[table->streams][k];
+        const double x = LEFT + 10 + (table->streams ? 150.0 : 180.0) * (double)k, y = HEIGHT - 16;
+        plot_point(file, table, &s->sample, x, y, "legend");
+        fprintf(file, "<text x=\"%.0f\" y=\"%.0f\">%s</text>\n", x + 10, y + 4, s->name);
     }
     fprintf(file, "</g>\n");
     for (size_t i = 0; i < table->n; i++) {
@@ -191,11 +228,11 @@ void eval_plot(const struct eval_table *table, FILE *file) {
         numbers_of(n, table, row);
         x = share(n[9], n[8]);
         fprintf(file, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" opacity=\"0.35\"/>\n",
-                x_of(0.0, x), y_of(n[2], floors[0]), y_of(n[3], floors[0]), colours[row->kind]);
+                x_of(0.0, x), y_of(n[2], floors[0]), y_of(n[3], floors[0]), colour_of(table, row));
         snprintf(about, sizeof about, "%.1f %% of %.0f", 100.0 * n[1], n[0]);
-        plot_point(file, row, x_of(0.0, x), y_of(n[1], floors[0]), about);
+        plot_point(file, table, row, x_of(0.0, x), y_of(n[1], floors[0]), about);
         snprintf(about, sizeof about, "%.1f %% agree", 100.0 * n[4]);
-        plot_point(file, row, x_of(1.0, x), y_of(n[4], floors[1]), about);
+        plot_point(file, table, row, x_of(1.0, x), y_of(n[4], floors[1]), about);
     }
     fprintf(file, "</svg>\n");
 }

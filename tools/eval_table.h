@@ -11,15 +11,17 @@ enum eval_kind {
     EVAL_DENSE,
     EVAL_METHOD,
     EVAL_RANDOM, // RLT's control: as many tokens, drawn at random
-    EVAL_FRAMES, // as if frames were left out: whole steps in time at about the same cost
+    EVAL_FRAMES, // as if frames were left out: whole steps in time at about the same cost; of a stream, every
+                 // k-th snippet computed in full, the class token taken over in between
 };
 
 enum { EVAL_NAME = 64 };
 
 struct eval_row {
     enum eval_kind kind;
-    char rlt[EVAL_NAME], tome[EVAL_NAME]; // as typed; a control has its method's
+    char values[2][EVAL_NAME]; // on the table's axes, as typed; a control has its method's
     struct reduction reduction;
+    vdt_stream_options stream;
     size_t method; // of a control: the row it belongs to
     // sums over clips
     size_t n, correct, agree;
@@ -29,6 +31,8 @@ struct eval_row {
 
 struct eval_table {
     const char *model;
+    bool streams;          // the settings are those of streams
+    const char *axes[2];   // what the settings differ in
     struct eval_row *rows; // (n), the dense one first
     size_t n;
 };
@@ -38,7 +42,9 @@ struct eval_clip {
     size_t predicted, label, dense; // class ids; dense: what the dense model predicts
     double cosine;                  // of the logits and the dense model's
     double ms;                      // from bytes to logits
-    uint64_t kept, total, final, macs, macs_dense;
+    uint64_t kept, total,
+        final; // tokens; of a stream: that passed the gates, that stood before them, none
+    uint64_t macs, macs_dense;
 };
 
 void eval_add(struct eval_row *row, const struct eval_clip *clip);

@@ -178,10 +178,11 @@ static int allocate(struct pipeline *p) {
 uint64_t command_identity(const struct settings *s, const char *command) {
     uint64_t hash = 0xcbf29ce484222325u;
     char numbers[256];
-    const int n =
-        snprintf(numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d", (int)s->sampling,
-                 s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
-                 (int)s->pool, s->layer, s->top, s->logits, (int)s->precision);
+    const int n = snprintf(
+        numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d %.17g %u %d %.17g",
+        (int)s->sampling, s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
+        (int)s->pool, s->layer, s->top, s->logits, (int)s->precision, s->stream.floor,
+        s->stream.max_wait, (int)s->stream.still, s->stream.still_tolerance);
     const char *const *reduction = s->reduction.texts;
     const char *texts[] = {command,
                            s->model ? s->model : "",
@@ -192,6 +193,8 @@ uint64_t command_identity(const struct settings *s, const char *command) {
                            reduction[2] ? reduction[2] : "",
                            reduction[3] ? reduction[3] : "",
                            reduction[4] ? reduction[4] : "",
+                           s->stream_texts[0] ? s->stream_texts[0] : "",
+                           s->stream_texts[1] ? s->stream_texts[1] : "",
                            s->root ? s->root : "",
                            s->part ? s->part : "",
                            s->sweeps[0] ? s->sweeps[0] : "",

@@ -68,8 +68,12 @@ static bool set_indices(struct settings *s, const char *v) {
 }
 
 static bool set_sweep(struct settings *s, const char *v) {
-    if (strncmp(v, "rlt=", 4) != 0 && strncmp(v, "tome=", 5) != 0) return false;
-    if (s->n_sweeps == 2 || strlen(v) > 4000) return false;
+    static const char *const axes[] = {"rlt=", "tome=", "update=", "attention="};
+    bool known = false;
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
+        known = known || strncmp(v, axes[i], strlen(axes[i])) == 0;
+    if (!known || s->n_sweeps == 2 || strlen(v) > 4000) return false;
+    if (s->n_sweeps == 1 && strncmp(v, s->sweeps[0], strcspn(v, "=") + 1) == 0) return false;
     s->sweeps[s->n_sweeps++] = v;
     return true;
 }
@@ -264,8 +268,9 @@ static const struct option options[] = {
      "merge similar tokens: R, R:INFLECTION, R0,R1,..., P%"},
     {"tome-attention", 0, "A", FOR_REDUCED, set_tome_attention, "auto, proportional or plain",
      "weigh keys by size: auto (default), proportional or plain"},
-    {"sweep", 0, "AXIS", FOR_EVAL, set_sweep, "rlt=V,... or tome=V,..., each once",
-     "rlt=V,V,... or tome=V,V,...: every combination is run"},
+    {"sweep", 0, "AXIS", FOR_EVAL, set_sweep,
+     "rlt=V,..., tome=V,..., update=V,... or attention=V,..., each once",
+     "rlt=, tome= or update=, attention=V,V,...: all combinations"},
     {"root", 0, "DIR", FOR_EVAL, set_root, "a directory",
      "what paths are relative to (default: the list's directory)"},
     {"part", 0, "NAME", FOR_EVAL, set_part, "a name", "only rows whose third column is NAME"},

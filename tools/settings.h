@@ -31,7 +31,7 @@ struct settings {
     const char *output, *indices;
     // eval
     const char *root, *part;
-    const char *sweeps[2]; // (n_sweeps) rlt=..., tome=...
+    const char *sweeps[2]; // (n_sweeps) rlt=..., tome=... or update=..., attention=...
     size_t n_sweeps;
     bool write_recommendation;
     double min_agreement;
@@ -39,7 +39,8 @@ struct settings {
     int layer;
     // streams
     vdt_stream_options stream;
-    double budget_ms; // 0: none
+    const char *stream_texts[2]; // --update and --attention as typed; NULL: not given
+    double budget_ms;            // 0: none
     bool realtime, macs_eventful, bench_stream;
     const char *state; // file of a snapshot; may be NULL
     // inputs
@@ -60,7 +61,7 @@ enum command_bits {
     FOR_BATCH = FOR_READING | FOR_BENCH,
     FOR_LISTS = FOR_READING | FOR_EVAL,
     FOR_CLIPS = FOR_LISTS | FOR_VIEW,
-    FOR_UPDATE = FOR_STREAM | FOR_EMBED | FOR_BENCH,
+    FOR_UPDATE = FOR_STREAM | FOR_EMBED | FOR_BENCH | FOR_EVAL,
     FOR_REDUCED = FOR_CLIPS | FOR_INFO | FOR_BENCH, // RLT and ToMe
     FOR_ALL = FOR_REDUCED | FOR_STREAM,
 };

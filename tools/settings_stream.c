@@ -27,6 +27,7 @@ static bool parse_count(const char *text, uint32_t *out) {
 // top:R | fraction:F | threshold:H | all
 bool set_update(struct settings *s, const char *v) {
     vdt_stream_options *stream = &s->stream;
+    s->stream_texts[0] = v;
     if (strcmp(v, "all") == 0) {
         stream->update = VDT_UPDATE_ALL;
         return true;
@@ -69,6 +70,7 @@ bool set_max_wait(struct settings *s, const char *v) {
 
 bool set_attention(struct settings *s, const char *v) {
     static const char *const names[] = {"exact", "delta", "tokenwise"};
+    s->stream_texts[1] = v;
     for (int i = 0; i < 3; i++) {
         if (strcmp(v, names[i]) != 0) continue;
         s->stream.attention = (vdt_attention)i;

@@ -406,7 +406,7 @@ VDT_API const vdt_session_shape_info *vdt_session_shape(const vdt_session *sessi
 
 // Runs n_clips clips (1..options.clips) packed into one call. A clip's result has the same bits
 // whatever it is packed with and however many threads compute. Allocates nothing. `stats` may be
-// NULL. After a cancellation the outputs hold nothing of use.
+// NULL. A stream of snippets reads its window only where an output is wanted. After a cancellation the outputs hold nothing of use.
 VDT_API vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n_clips,
                                    const vdt_output *output, vdt_stats *stats, vdt_error *error);
 
@@ -440,6 +440,12 @@ typedef struct vdt_stream_info {
 
 // NULL where the session is no stream.
 VDT_API const vdt_stream_info *vdt_session_stream(const vdt_session *session);
+
+// A frame that is left out: what the last step found stands for it too. Nothing is computed but, in a model that
+// reads a window of snippets, what the window gives once it has moved on. vdt_session_stream goes on to
+// describe the last step. VDT_ERROR_ARGUMENT before the first one.
+VDT_API vdt_status vdt_session_hold(vdt_session *session, const vdt_output *output,
+                                    vdt_stats *stats, vdt_error *error);
 
 // Another r (TOP) from the next step on: how a deadline is met.
 VDT_API vdt_status vdt_session_set_r(vdt_session *session, uint32_t r, vdt_error *error);

@@ -535,8 +535,11 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
     return VDT_OK;
 }
 
-// The snippet's class token joins the window, the oldest leaves, and the second encoder reads it.
-static void read_window(struct stream *stream, float *logits, float *features) {
+// The snippet's class token joins the window, the oldest leaves, and the second encoder reads it for whom it may
+// concern. Returns its operations.
+static uint64_t read_window(struct stream *stream, float *logits, float *features) {
+    const struct exec *exec = &stream->encoder->exec;
+    const uint64_t before = exec->macs;
     struct stream_state *state = stream->state;
     const size_t d = stream->encoder->geometry->d, most = stream->factorised->snippets;
     if (state->filled >= most) {
@@ -544,16 +547,29 @@ static void read_window(struct stream *stream, float *logits, float *features) {
         memmove(stream->window, stream->window + d, state->filled * d * sizeof *stream->window);
     }
     memcpy(stream->window + state->filled++ * d, stream->features, d * sizeof *stream->window);
+    if (!logits && !features) return 0;
     factorised_window(stream->factorised, stream->window, state->filled,
                       stream_logits(stream) > 0 ? stream->logits : NULL, features);
     stream->macs += factorised_count(stream->factorised, state->filled);
     if (logits) memcpy(logits, stream->logits, stream_logits(stream) * sizeof *logits);
+    return exec->macs - before;
 }
 
 static void copy_outputs(const struct stream *stream, float *logits, float *features) {
     const struct encoder *encoder = stream->encoder;
     if (logits) memcpy(logits, stream->logits, stream_logits(stream) * sizeof *logits);
     if (features) memcpy(features, stream->features, encoder->n_features * sizeof *features);
+}
+
+// What the last step found, for this frame.
+static void give_outputs(struct stream *stream, float *logits, float *features, vdt_stats *stats) {
+    const double start = now_ms();
+    if (stream->factorised)
+        stats->macs_dense += read_window(stream, logits, features);
+    else
+        copy_outputs(stream, logits, features);
+    stats->head_ms += now_ms() - start;
+    stats->macs = stream->encoder->exec.macs;
 }
 
 // Everything behind the embedding. The state of a step that fails is of no use: the next one is a flush.
@@ -618,17 +634,17 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         if (!stream->first && stream->options.deadline > 0.0)
             budget_learn(&stream->budget, mean_updated(stream), now_ms() - start);
     }
-    if (stream->factorised) {
-        const double read = now_ms();
-        read_window(stream, logits, features);
-        local.head_ms += now_ms() - read;
-    } else {
-        copy_outputs(stream, logits, features);
-    }
-    local.macs = exec->macs;
     local.macs_dense = encoder_macs(stream->encoder);
+    give_outputs(stream, logits, features, &local);
     if (stats) *stats = local;
     return VDT_OK;
+}
+
+void stream_hold(struct stream *stream, float *logits, float *features, vdt_stats *stats) {
+    vdt_stats local = {.macs_dense = encoder_macs(stream->encoder)};
+    stream->encoder->exec.macs = 0;
+    give_outputs(stream, logits, features, &local);
+    if (stats) *stats = local;
 }
 
 /* ---- what steps cost ----------------------------------------------------------------------- */

@@ -97,4 +97,7 @@ void stream_reset(struct stream *stream);
 int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
                 vdt_stats *stats, vdt_error *error);
 
+// After a step: a frame that is left out; the step's result stands for it.
+void stream_hold(struct stream *stream, float *logits, float *features, vdt_stats *stats);
+
 #endif

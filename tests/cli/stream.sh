@@ -72,6 +72,58 @@ grep -q 'patches changed' "$out" || fail "expected words"
 run stream -m "$golden/vivit_fe" --update top:4 --json "$media/array.npy"
 expect_status 0
 
+echo "eval"
+snippets=$golden/vivit_fe
+list=$work/list.csv
+printf 'path,label\n%s,0\n%s,1\n' "$snippets/source.npy" "$snippets/source.npy" >"$list"
+value() { # KIND UPDATE KEY: of the row
+    sed -n "s/^{\"kind\":\"$1\",\"update\":\"$2\",.*\"$3\":\([^,}]*\)[,}].*/\1/p" "$out"
+}
+run eval -m "$snippets" "$list" --precision f32 --json --sweep update=all,top:1000,top:4 --sweep attention=exact,delta,tokenwise
+expect_status 0
+expect_quiet
+expect_lines 19 kind update attention clips accuracy low high agreement cosine updated macs_dense macs_done ms speedup
+for update in all top:1000; do
+    [ "$(value method $update agreement | grep -cx 1)" -eq 3 ] || fail "expected the dense answers of $update"
+    value method $update cosine | awk '{ if ($1 < 0.99999) exit 1 }' || fail "expected the dense logits of $update"
+done
+[ "$(value method all updated | grep -cx 1)" -eq 3 ] || fail "expected every token"
+[ "$(value frames all updated | grep -cx 1)" -eq 3 ] || fail "expected every snippet at the cost of all"
+[ "$(value method all macs_done | sort -u)" = "$(value dense off macs_dense)" ] || fail "expected the dense cost"
+[ "$(value frames top:4 updated | sort -u)" = 0.666666666667 ] || fail "expected two snippets of three"
+
+echo "eval: nothing picked is the first snippet held"
+run eval -m "$snippets" "$list" --precision f32 --json --update top:0
+expect_status 0
+expect_lines 3 kind update attention
+[ "$(value frames top:0 updated)" = 0.333333333333 ] || fail "expected one snippet of three"
+[ "$(value method top:0 cosine)" = "$(value frames top:0 cosine)" ] || fail "expected the logits of a held snippet"
+[ "$(value method top:0 cosine)" != 1 ] || fail "expected other logits than the dense ones"
+
+echo "eval: files"
+run eval -m "$snippets" "$list" --attention delta --sweep update=top:2 --sweep attention=exact -o "$work/table.csv"
+expect_status 0
+head -n 1 "$work/table.csv" | grep -q '^kind,update,attention,.*,updated,macs_dense,' || fail "expected a heading"
+[ "$(wc -l <"$work/table.csv")" -eq 4 ] || fail "expected dense, a method and its control"
+grep -q '^method,top:2,exact,2,' "$work/table.csv" || fail "expected the sweep's attention"
+[ "$(wc -l <"$work/table.clips.csv")" -eq 7 ] || fail "expected three rows of each of two clips"
+grep -q '>tokenwise</text>' "$work/table.svg" || fail "expected a legend of attention"
+
+echo "eval: mistakes"
+for sweep in update=top update=top:x update=fraction:2 update=threshold:-1 update=off update= attention=none; do
+    run eval -m "$snippets" "$list" --sweep $sweep
+    expect_error 1 --sweep "${sweep#*=}"
+done
+for arguments in "--update top:x" "--attention none" "--sweep update=all --sweep update=top:1" \
+    "--sweep update=all --sweep rlt=0.1" "--update all --tome 1" "--update all --write-recommendation"; do
+    run eval -m "$snippets" "$list" $arguments
+    expect_error 2
+done
+run eval -m "$golden/videomae_mean" "$list" --update all
+expect_error 1 update "single frames"
+run eval -m "$model" "$list" --update all
+expect_error 1 --update vivit_fe
+
 echo "wrong usage"
 run stream -m "$model"
 expect_error 2 INPUT

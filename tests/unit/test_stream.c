@@ -401,6 +401,7 @@ static void windows_slide(void **state) {
     vdt_error error = {0};
     vdt_session_options options;
     vdt_session *dense = NULL, *stream = NULL;
+    vdt_stats stats;
     vdt_session_options_init(&options);
     require(vdt_session_open(&dense, bench.model, &options, &error), &error);
     options.stream.update = VDT_UPDATE_THRESHOLD;
@@ -421,8 +422,9 @@ static void windows_slide(void **state) {
         assert_int_equal(vdt_session_stream(stream)->idle, i == 2);
         if (i + 1 < snippets) continue;
         const vdt_clip clip = clip_of(dense, pixels + 2 * (i + 1 - snippets) * bench.bytes);
-        require(vdt_session_run(dense, &clip, 1, &(vdt_output){.logits = expected}, NULL, &error),
+        require(vdt_session_run(dense, &clip, 1, &(vdt_output){.logits = expected}, &stats, &error),
                 &error);
+        assert_int_equal(stats.macs, vdt_session_shape(dense)->macs);
         assert_true(relative_error(found, expected, n) < 2e-5);
     }
     free(pixels);
@@ -431,6 +433,56 @@ static void windows_slide(void **state) {
     free(features);
     vdt_session_close(&dense);
     vdt_session_close(&stream);
+    close_bench(&bench);
+}
+
+// A snippet left out is a snippet that came again, without the look at it: bits and operations; and a window that
+// nobody wanted to see is read as well later.
+static void held_snippets_repeat(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {62};
+    enum { STEPS = 7 };
+    static const bool again[STEPS] = {false, true, false, false, true, true, false};
+    open_at(&bench, "tests/golden/vivit_fe", VDT_PRECISION_F32, 2);
+    vdt_error error = {0};
+    vdt_session_options options;
+    vdt_session *dense = NULL, *repeating = NULL, *holding = NULL;
+    vdt_session_options_init(&options);
+    require(vdt_session_open(&dense, bench.model, &options, &error), &error);
+    options.stream.update = VDT_UPDATE_THRESHOLD;
+    require(vdt_session_open(&repeating, bench.model, &options, &error), &error);
+    require(vdt_session_open(&holding, bench.model, &options, &error), &error);
+    const size_t n = vdt_session_shape(dense)->logits, bytes = 2 * bench.bytes;
+    float *expected = make_floats(n), *found = make_floats(n);
+    const vdt_output all = {.logits = expected}, none = {0}, last = {.logits = found};
+    uint8_t *pixels = make_bytes(bytes);
+    vdt_stats stats;
+    assert_int_equal(vdt_session_hold(dense, &last, NULL, &error), VDT_ERROR_ARGUMENT);
+    assert_int_equal(vdt_session_hold(holding, &last, NULL, &error), VDT_ERROR_ARGUMENT);
+    for (size_t i = 0; i < STEPS; i++) {
+        if (!again[i]) random_bytes(&random, pixels, bytes);
+        const vdt_clip snippet = clip_of(repeating, pixels);
+        const vdt_output *output = i + 1 < STEPS ? &none : &last;
+        require(vdt_session_run(repeating, &snippet, 1, &all, NULL, &error), &error);
+        if (again[i]) {
+            require(vdt_session_hold(holding, output, &stats, &error), &error);
+            assert_int_equal(stats.macs, 0);
+        } else {
+            require(vdt_session_run(holding, &snippet, 1, output, &stats, &error), &error);
+        }
+    }
+    assert_memory_equal(found, expected, n * sizeof *found);
+    assert_int_equal(vdt_session_stream(holding)->step, 4);
+    require(vdt_session_hold(holding, &last, &stats, &error), &error);
+    const uint64_t one = vdt_session_shape(holding)->macs, clip = vdt_session_shape(dense)->macs;
+    assert_int_equal(stats.macs, one - (clip - one) / 2); // a clip is three snippets and one look
+    free(pixels);
+    free(expected);
+    free(found);
+    vdt_session_close(&dense);
+    vdt_session_close(&repeating);
+    vdt_session_close(&holding);
     close_bench(&bench);
 }
 
@@ -555,6 +607,7 @@ int main(void) {
         cmocka_unit_test(sessions_do_not_meet),
         cmocka_unit_test(operations_follow_the_formula),
         cmocka_unit_test(windows_slide),
+        cmocka_unit_test(held_snippets_repeat),
         cmocka_unit_test(tolerance_spares_the_transformer),
         cmocka_unit_test(a_broken_step_starts_anew),
         cmocka_unit_test(options_are_checked),
