@@ -89,7 +89,7 @@ static struct eval_row *add_row(struct eval *e, enum eval_kind kind, const char 
     return row;
 }
 
-// A stream's setting and its control: every k-th snippet.
+// A stream's setting and its control: every k-th snippet, dense.
 static int add_stream(struct eval *e, const char *update, const char *attention) {
     const size_t method = e->table.n;
     if (!add_row(e, EVAL_METHOD, update, attention)) return -1;
@@ -98,6 +98,7 @@ static int add_stream(struct eval *e, const char *update, const char *attention)
     control->method = method;
     control->stream.update = VDT_UPDATE_ALL;
     control->stream.attention = VDT_ATTENTION_TOKENWISE;
+    control->stream.still = VDT_STILL_OFF;
     return 0;
 }
 

@@ -89,7 +89,7 @@ for update in all top:1000; do
 done
 [ "$(value method all updated | grep -cx 1)" -eq 3 ] || fail "expected every token"
 [ "$(value frames all updated | grep -cx 1)" -eq 3 ] || fail "expected every snippet at the cost of all"
-[ "$(value method all macs_done | sort -u)" = "$(value dense off macs_dense)" ] || fail "expected the dense cost"
+[ "$(value frames all macs_done | sort -u)" = "$(value dense off macs_dense)" ] || fail "expected the dense cost"
 [ "$(value frames top:4 updated | sort -u)" = 0.666666666667 ] || fail "expected two snippets of three"
 
 echo "eval: nothing picked is the first snippet held"
@@ -97,6 +97,7 @@ run eval -m "$snippets" "$list" --precision f32 --json --update top:0
 expect_status 0
 expect_lines 3 kind update attention
 [ "$(value frames top:0 updated)" = 0.333333333333 ] || fail "expected one snippet of three"
+[ "$(value method top:0 updated)" = 0.333333333333 ] || fail "expected the first step of each clip"
 [ "$(value method top:0 cosine)" = "$(value frames top:0 cosine)" ] || fail "expected the logits of a held snippet"
 [ "$(value method top:0 cosine)" != 1 ] || fail "expected other logits than the dense ones"
 
