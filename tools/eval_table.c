@@ -182,6 +182,9 @@ static void plot_frame(FILE *file, double panel, const char *title, double floor
 static void plot_point(FILE *file, const struct eval_table *table, const struct eval_row *row,
                        double x, double y, const char *about) {
     const char *colour = colour_of(table, row);
+    const bool ring = table->streams && row->kind == EVAL_METHOD &&
+                      row->stream.attention == VDT_ATTENTION_TOKENWISE; // lies over exact's
+    const char *fill = row->kind == EVAL_RANDOM ? "white" : ring ? "none" : colour;
     if (row->kind == EVAL_FRAMES)
         fprintf(file, "<path d=\"M%.1f %.1fl8 8m0-8l-8 8\" stroke=\"%s\" stroke-width=\"2\">",
                 x - 4, y - 4, colour);
@@ -189,7 +192,7 @@ static void plot_point(FILE *file, const struct eval_table *table, const struct 
         fprintf(file,
                 "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" stroke=\"%s\" stroke-width=\"2\" "
                 "fill=\"%s\">",
-                x, y, colour, row->kind == EVAL_RANDOM ? "white" : colour);
+                x, y, colour, fill);
     fprintf(file, "<title>%s: %s %s, %s %s, %s</title></%s>\n", eval_kind_name(row->kind),
             table->axes[0], row->values[0], table->axes[1], row->values[1], about,
             row->kind == EVAL_FRAMES ? "path" : "circle");
