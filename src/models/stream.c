@@ -190,6 +190,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
     stream->blocks = arena_take(arena, blocks, sizeof *stream->blocks);
     stream->index = arena_take(arena, n, sizeof *stream->index);
     stream->squares = arena_take(arena, n, sizeof *stream->squares);
+    stream->keys = arena_take(arena, n, sizeof *stream->keys);
     stream->updated = arena_take(arena, 3 * blocks, sizeof *stream->updated);
     layout_state(stream, arena);
     layout_panels(stream, arena);
@@ -200,6 +201,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
         for (size_t g = 0; g < 3; g++) {
             gates[g]->index = stream->index;
             gates[g]->squares = stream->squares;
+            gates[g]->keys = stream->keys;
         }
     }
 }

@@ -48,7 +48,7 @@ bool gate_step(struct exec *exec, struct gate *gate, const struct gate_source *s
     bool pending;
     exec_run(exec, ceil_div(gate->n, ROWS_A_TASK), measure_task, &run);
     gate->picked = policy_select(flush ? &everything : policy, gate->index, gate->squares,
-                                 gate->waited, gate->n, &pending);
+                                 gate->waited, gate->keys, gate->n, &pending);
     if (!flush) exec_run(exec, ceil_div(gate->picked, ROWS_A_TASK), accept_task, &run);
     return pending;
 }
