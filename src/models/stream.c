@@ -215,10 +215,8 @@ void stream_reset(struct stream *stream) {
 
 void stream_prepare(struct stream *stream) {
     const struct encoder *encoder = stream->encoder;
-    const struct stream_options *options = &stream->options;
     struct still *still = &stream->still;
-    memcpy(still->std, options->std, sizeof still->std);
-    still->range = options->range;
+    still->scale = encoder->options.scale;
     still->patch = encoder->geometry->patch;
     still->tubelet = encoder->options.frames;
     still->grid = encoder->grid;
