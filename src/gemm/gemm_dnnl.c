@@ -68,10 +68,6 @@ static dnnl_data_type_t data_type(enum format format) {
     return format == FORMAT_F32 ? dnnl_f32 : format == FORMAT_BF16 ? dnnl_bf16 : dnnl_s8;
 }
 
-static size_t element_bytes(enum format format) {
-    return format == FORMAT_F32 ? 4 : format == FORMAT_BF16 ? 2 : 1;
-}
-
 static int plain_desc(dnnl_memory_desc_t *desc, size_t rows, size_t columns, dnnl_data_type_t type,
                       dnnl_format_tag_t tag, vdt_error *error) {
     const dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
@@ -248,7 +244,7 @@ static int engine_open(struct gemm_engine **engine, struct memory *memory, size_
 static int weights_open(struct gemm *gemm, vdt_error *error) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
     weights->plain = mem_alloc_raw(gemm->engine->memory, gemm->n,
-                                   gemm->k * element_bytes(gemm->format), "weights", error);
+                                   gemm->k * format_bytes(gemm->format), "weights", error);
     return weights->plain ? VDT_OK : VDT_ERROR_MEMORY;
 }
 
@@ -266,7 +262,7 @@ static size_t weights_pack_scratch_bytes(const struct gemm *gemm) {
 static void weights_pack(struct gemm *gemm, size_t first, size_t rows, const float *w,
                          void *scratch) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
-    const size_t bytes = gemm->k * element_bytes(gemm->format);
+    const size_t bytes = gemm->k * format_bytes(gemm->format);
     for (size_t i = 0; i < rows; i++) {
         gemm->engine->kernels->encode[gemm->format](scratch, w + i * gemm->k, gemm->k);
         memcpy(weights->plain + (first + i) * bytes, scratch, bytes);
@@ -345,7 +341,7 @@ static size_t align64(size_t bytes) {
 static size_t weights_scratch_bytes(const struct gemm *gemm) {
     const struct shape *shape = ((const struct dnnl_weights *)gemm)->shape;
     return align64(shape->scratchpad_bytes) +
-           align64(GEMM_MAX_ROWS * gemm->k * element_bytes(gemm->format)) +
+           align64(GEMM_MAX_ROWS * gemm->k * format_bytes(gemm->format)) +
            GEMM_MAX_ROWS * gemm->n * sizeof(float);
 }
 
@@ -364,7 +360,7 @@ static int weights_rows(const struct gemm *gemm, void *y, size_t y_bytes, const 
     const struct dnnl_weights *weights = (const struct dnnl_weights *)gemm;
     const struct dnnl_engine_state *state = (const struct dnnl_engine_state *)gemm->engine;
     const struct shape *shape = weights->shape;
-    const size_t bucket = (rows - 1) / BUCKET, bytes = gemm->k * element_bytes(gemm->format);
+    const size_t bucket = (rows - 1) / BUCKET, bytes = gemm->k * format_bytes(gemm->format);
     unsigned char *x_copy = (unsigned char *)scratch + align64(shape->scratchpad_bytes);
     float *c = (float *)(void *)(x_copy + align64(GEMM_MAX_ROWS * bytes));
     for (size_t i = 0; i < rows; i++) memcpy(x_copy + i * bytes, x[i], bytes);

@@ -142,7 +142,7 @@ static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const vo
                       void *scratch) {
     (void)thread;
     const size_t columns = gemm->engine->kernels->panel;
-    const size_t element = epilogue->format == FORMAT_BF16 ? 2 : sizeof(float);
+    const size_t element = format_bytes(epilogue->format);
     struct panel panel = {.gemm = gemm,
                           .lanes = ((const struct tiles *)gemm)->panels,
                           .sums = scratch,
@@ -158,7 +158,7 @@ static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const vo
         panel.width_bytes = panel.width * element;
         run_panel(&panel, x, rows);
         panel.lanes += panel_bytes(gemm);
-        panel.y += columns * element;
+        panel.y += columns * format_bytes(epilogue->format);
         panel.finish.bias += columns;
         if (panel.finish.scale) panel.finish.scale += columns;
     }

@@ -55,16 +55,12 @@ static void embed(struct encoder *encoder, const vdt_clip *clips) {
     }
 }
 
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
-
 // ToMe: the merged rows are written to y, which is then x.
 static void merge(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
     const double start = now_ms();
-    if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, f32_rows(encoder->y, d),
-                   f32_rows(encoder->x, d), attention_keys(encoder->qkv, d))) {
+    if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, rows_f32(encoder->y, d),
+                   rows_f32(encoder->x, d), attention_keys(encoder->qkv, d))) {
         float *merged = encoder->y;
         encoder->y = encoder->x;
         encoder->x = merged;
@@ -100,7 +96,7 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
 // The row that all padding is.
 static void set_padding(struct encoder *encoder, size_t block) {
     const size_t bytes = encoder->qkv.bytes;
-    memcpy((unsigned char *)encoder->qkv.data + encoder->options.clips * encoder->tokens * bytes,
+    memcpy(rows_at(encoder->qkv, encoder->options.clips * encoder->tokens),
            encoder->padding + block * bytes, bytes);
 }
 
@@ -111,10 +107,10 @@ static void run_block(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
     const struct attention_shape shape = encoder_attention_shape(encoder, i);
     if (shape.key_rows) set_padding(encoder, i);
-    attention_forward(exec, &block->attention, &block->norm1, f32_rows(encoder->x, d), encoder->qkv,
+    attention_forward(exec, &block->attention, &block->norm1, rows_f32(encoder->x, d), encoder->qkv,
                       encoder->mixed, encoder->panels, &shape, sequence_total(sequence));
     if (encoder->tome.options.mode != VDT_TOME_OFF) merge(encoder, i);
-    ops_mlp(exec, &block->mlp, &block->norm2, f32_rows(encoder->x, d), sequence_total(sequence));
+    ops_mlp(exec, &block->mlp, &block->norm2, rows_f32(encoder->x, d), sequence_total(sequence));
     for (size_t b = 0; b < sequence->clips; b++) {
         encoder->layers[b * encoder->weights->n_blocks + i] = (uint32_t)sequence_rows(sequence, b);
     }
@@ -157,7 +153,7 @@ static void read_mean(struct encoder *encoder, float *out, size_t out_stride, co
 // y (n_clips, width of w) <- w applied to rows of encoder->read.
 static void read_linear(struct encoder *encoder, const struct gemm *w, float *y, size_t n_clips,
                         struct gemm_epilogue epilogue) {
-    ops_linear(&encoder->exec, w, f32_rows(y, gemm_n(w)), f32_rows(encoder->read, gemm_k(w)),
+    ops_linear(&encoder->exec, w, rows_f32(y, gemm_n(w)), rows_f32(encoder->read, gemm_k(w)),
                n_clips, NULL, epilogue);
 }
 

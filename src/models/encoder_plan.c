@@ -279,7 +279,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const struct geometry *geometry = encoder->geometry;
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
     const enum format format = attention_format(encoder);
-    const size_t element = format == FORMAT_BF16 ? 2 : sizeof(float);
+    const size_t qkv_bytes = 3 * d * format_bytes(format); // of a row
     sequence_layout(&encoder->sequence, arena, clips, encoder->tokens, encoder->prefix);
     rlt_layout(&encoder->rlt, arena, clips);
     tome_layout(&encoder->tome, arena, clips, encoder->tokens);
@@ -297,9 +297,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->y = take_floats(arena, rows, d);
     // The projection reads bf16 as it is; int8 rows are encoded from f32.
     const bool direct = gemm_format(encoder->weights->blocks[0].attention.proj) == FORMAT_BF16;
-    const enum format mixed = direct ? format : FORMAT_F32;
-    encoder->mixed =
-        (struct rows){encoder->y, d * (mixed == FORMAT_BF16 ? 2 : sizeof(float)), mixed};
+    encoder->mixed = rows_packed(encoder->y, d, direct ? format : FORMAT_F32);
 
     const size_t threads = pool_threads(encoder->context->pool);
     encoder->exec =
@@ -307,13 +305,12 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->exec.scratch_bytes = scratch_bytes(encoder);
     encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
 
-    layout_windows(encoder, arena, 3 * d * element);
+    layout_windows(encoder, arena, qkv_bytes);
     layout_relative(encoder, arena, format);
 
     const size_t mark = arena_mark(arena);
     // The last row is for padding.
-    encoder->qkv =
-        (struct rows){arena_take(arena, rows + 1, 3 * d * element), 3 * d * element, format};
+    encoder->qkv = rows_packed(arena_take(arena, rows + 1, qkv_bytes), 3 * d, format);
     encoder->panels = take_panels(encoder, arena, format, rows);
     if (encoder->weights->pool.kv) { // runs after the blocks, in f32, in the same memory
         arena_release(arena, mark);

@@ -41,10 +41,6 @@ void factorised_layout(struct factorised *factorised, struct arena *arena) {
     factorised->starts = arena_take(arena, clips + 1, sizeof *factorised->starts);
 }
 
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
-
 static void add_positions(float *row, const float *position, size_t d) {
     for (size_t i = 0; i < d; i++) row[i] += position[i];
 }
@@ -71,7 +67,7 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
                                           .heads = encoder->geometry->heads,
                                           .d = width,
                                           .scale = (float)(1.0 / sqrt((double)width))};
-    const struct rows x = f32_rows(factorised->x, d);
+    const struct rows x = rows_f32(factorised->x, d);
     for (size_t i = 0; i < weights->n_temporal; i++) {
         const struct block *block = &weights->blocks[weights->n_blocks + i];
         attention_forward(&encoder->exec, &block->attention, &block->norm1, x, encoder->qkv,
@@ -85,8 +81,8 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
                   &weights->temporal_norm);
     if (logits) {
         ops_linear(&encoder->exec, weights->classifier,
-                   f32_rows(factorised->logits, factorised->n_logits),
-                   f32_rows(factorised->read, d), n, NULL, GEMM_PLAIN);
+                   rows_f32(factorised->logits, factorised->n_logits),
+                   rows_f32(factorised->read, d), n, NULL, GEMM_PLAIN);
     }
 }
 

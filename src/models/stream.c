@@ -55,8 +55,7 @@ static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
 }
 
 static struct rows take_rows(struct arena *arena, size_t rows, size_t width, enum format format) {
-    const size_t bytes = width * (format == FORMAT_BF16 ? 2 : sizeof(float));
-    return (struct rows){arena_take(arena, rows, bytes), bytes, format};
+    return rows_packed(arena_take(arena, rows, width * format_bytes(format)), width, format);
 }
 
 // Gates keep what the matrix behind them reads; int8 is encoded from f32.
@@ -191,6 +190,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
     stream->blocks = arena_take(arena, blocks, sizeof *stream->blocks);
     stream->index = arena_take(arena, n, sizeof *stream->index);
     stream->squares = arena_take(arena, n, sizeof *stream->squares);
+    stream->keys = arena_take(arena, n, sizeof *stream->keys);
     stream->updated = arena_take(arena, 3 * blocks, sizeof *stream->updated);
     layout_state(stream, arena);
     layout_panels(stream, arena);
@@ -201,6 +201,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
         for (size_t g = 0; g < 3; g++) {
             gates[g]->index = stream->index;
             gates[g]->squares = stream->squares;
+            gates[g]->keys = stream->keys;
         }
     }
 }
@@ -228,10 +229,6 @@ void stream_prepare(struct stream *stream) {
 }
 
 /* ---- rows ---------------------------------------------------------------------------------- */
-
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
 
 // One block's step, as its gates see it.
 struct block_step {
@@ -293,7 +290,7 @@ static void norm2_row(void *argument, size_t i, void *row) {
 static void full_row(void *argument, size_t i, void *row) {
     const struct block_step *step = argument;
     const struct rows mixed = step->block->mixed;
-    memcpy(row, (const unsigned char *)mixed.data + i * mixed.bytes, mixed.bytes);
+    memcpy(row, rows_at(mixed, i), mixed.bytes);
 }
 
 static void encode_row(const struct block_step *step, const float *values, void *row) {
@@ -317,11 +314,6 @@ static void delta_row(void *argument, size_t i, void *row) {
 }
 
 /* ---- attention ----------------------------------------------------------------------------- */
-
-static struct rows columns(struct rows rows, size_t column) {
-    rows.data = (unsigned char *)rows.data + column * (rows.format == FORMAT_BF16 ? 2 : 4);
-    return rows;
-}
 
 // The windows that hold a token of index, as sequences.
 static size_t list_windows(struct stream *stream, const uint32_t *index, size_t n) {
@@ -366,8 +358,8 @@ static void attend_full(struct stream *stream, struct stream_block *block,
         shape->queries = stream->windows.queries;
         shape->key_rows = stream->windows.key_rows;
     }
-    ops_attention(&encoder->exec, block->mixed, block->qkv, columns(block->qkv, d),
-                  columns(block->qkv, 2 * d), shape, encoder->panels);
+    ops_attention(&encoder->exec, block->mixed, block->qkv, rows_columns(block->qkv, d),
+                  rows_columns(block->qkv, 2 * d), shape, encoder->panels);
 }
 
 // Brings the block's attention up to date with the rows of q, k, v in encoder->qkv. Returns the pairs of row
@@ -440,8 +432,8 @@ static void embed(struct stream *stream, const vdt_clip *frame) {
     if (n == 0) return;
     patch_embed_forward(&encoder->exec, &patch_embed, rows, &changed, frame, 1, &encoder->grid);
     if (norm->weight) ops_layernorm(&encoder->exec, rows, d, rows, d, n, d, norm);
-    ops_scatter(&encoder->exec, f32_rows(stream->embedded + encoder->prefix * d, d), stream->index,
-                f32_rows(rows, d), n, d * sizeof *rows);
+    ops_scatter(&encoder->exec, rows_f32(stream->embedded + encoder->prefix * d, d), stream->index,
+                rows_f32(rows, d), n, d * sizeof *rows);
 }
 
 static void pass_gate(struct stream *stream, size_t number, struct gate *gate,
@@ -457,10 +449,10 @@ static void project(struct stream *stream, struct stream_block *block, const str
     struct encoder *encoder = stream->encoder;
     const struct gate *gate = &block->proj_gate;
     const size_t d = encoder->geometry->d;
-    const struct rows rows = f32_rows(encoder->y, d);
+    const struct rows rows = rows_f32(encoder->y, d);
     if (gate->picked == 0) return;
     ops_linear_at(&encoder->exec, w, rows, gate->u, gate->index, gate->picked, GEMM_PLAIN);
-    ops_scatter(&encoder->exec, f32_rows(block->proj, d), gate->index, rows, gate->picked,
+    ops_scatter(&encoder->exec, rows_f32(block->proj, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
 }
 
@@ -468,10 +460,10 @@ static void run_mlp(struct stream *stream, struct stream_block *block, const str
     struct encoder *encoder = stream->encoder;
     const struct gate *gate = &block->mlp_gate;
     const size_t d = encoder->geometry->d;
-    const struct rows rows = f32_rows(encoder->y, d);
+    const struct rows rows = rows_f32(encoder->y, d);
     if (gate->picked == 0) return;
     ops_mlp_at(&encoder->exec, mlp, rows, gate->u, gate->index, gate->picked);
-    ops_scatter(&encoder->exec, f32_rows(block->mlp, d), gate->index, rows, gate->picked,
+    ops_scatter(&encoder->exec, rows_f32(block->mlp, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
 }
 
@@ -524,8 +516,7 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
         if (status) return status;
         if (stream->first && stream->blocks[i].qkv.data && encoder->padding) {
             const struct rows qkv = stream->blocks[i].qkv;
-            memcpy((unsigned char *)qkv.data + encoder->tokens * qkv.bytes,
-                   encoder->padding + i * qkv.bytes, qkv.bytes);
+            memcpy(rows_at(qkv, encoder->tokens), encoder->padding + i * qkv.bytes, qkv.bytes);
         }
         run_block(stream, i, features);
     }

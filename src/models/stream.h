@@ -65,6 +65,7 @@ struct stream {
     // Workspace.
     uint32_t *index;        // (N)
     double *squares;        // (N)
+    uint64_t *keys;         // (N)
     struct windows windows; // those in which something changed
     bool *touched;          // (windows)
     // Of the last step.

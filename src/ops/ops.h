@@ -34,6 +34,30 @@ struct rows {
     enum format format;
 };
 
+// Rows of `width` numbers, one after the other.
+static inline struct rows rows_packed(void *data, size_t width, enum format format) {
+    return (struct rows){data, width * format_bytes(format), format};
+}
+
+static inline struct rows rows_f32(float *data, size_t width) {
+    return rows_packed(data, width, FORMAT_F32);
+}
+
+static inline void *rows_at(struct rows rows, size_t i) {
+    return (unsigned char *)rows.data + i * rows.bytes;
+}
+
+// The same rows from row `first` on, from column `column` on.
+static inline struct rows rows_from(struct rows rows, size_t first) {
+    rows.data = rows_at(rows, first);
+    return rows;
+}
+
+static inline struct rows rows_columns(struct rows rows, size_t column) {
+    rows.data = (unsigned char *)rows.data + column * format_bytes(rows.format);
+    return rows;
+}
+
 // LayerNorm (Ba et al. 2016) of a row: (x - mean) / sqrt(variance + eps) * weight + bias.
 struct norm {
     float *weight, *bias; // (D); NULL weight: no norm here

@@ -29,10 +29,6 @@ static size_t rows_per_task(const struct exec *exec, size_t rows) {
     return max_size(ceil_div(rows, threads * max_size(rounds, 1)), 1);
 }
 
-static unsigned char *row_at(struct rows rows, size_t i) {
-    return (unsigned char *)rows.data + i * rows.bytes;
-}
-
 static size_t align64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
@@ -103,7 +99,7 @@ static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
     const size_t k = gemm_k(w), row_bytes = format_row_bytes(format, k);
     const bool normalised = norm && norm->weight;
     for (size_t i = 0; i < n; i++) {
-        const void *row = row_at(x, index ? index[first + i] : first + i);
+        const void *row = rows_at(x, index ? index[first + i] : first + i);
         unsigned char *out = encoded->storage + i * row_bytes;
         if (normalised) {
             // In f32 the normalised row is the encoded row.
@@ -136,7 +132,7 @@ static void linear_task(void *argument, size_t task, size_t thread, void *scratc
     const size_t first = task * run->rows_per_task,
                  rows = min_size(run->rows_per_task, run->rows - first);
     encode_rows(encoded, run->exec->kernels, run->w, run->x, run->index, first, rows, run->norm);
-    const int status = gemm_rows(run->w, row_at(run->y, first), run->y.bytes, encoded->rows, rows,
+    const int status = gemm_rows(run->w, rows_at(run->y, first), run->y.bytes, encoded->rows, rows,
                                  &run->epilogue, thread, left);
     if (status) atomic_store(&run->exec->status, status);
 }
@@ -188,7 +184,7 @@ size_t ops_mlp_scratch_bytes(const struct mlp *mlp) {
 // silu(gate) * up into the place of gate, for rows of 2M.
 static void gate_rows(const struct kernels *kernels, struct rows hidden, size_t rows, size_t m) {
     for (size_t i = 0; i < rows; i++) {
-        float *gate = (float *)(void *)row_at(hidden, i);
+        float *gate = rows_at(hidden, i);
         const float *up = gate + m;
         kernels->activation_f32[ACTIVATION_SILU](gate, m);
         for (size_t j = 0; j < m; j++) gate[j] *= up[j];
@@ -220,7 +216,7 @@ static void mlp_task(void *argument, size_t task, size_t thread, void *scratch) 
     if (mlp->gated) gate_rows(kernels, hidden, rows, gemm_k(mlp->fc2));
     encode_rows(between, kernels, mlp->fc2, hidden, NULL, 0, rows, NULL);
     if (!status) {
-        status = gemm_rows(mlp->fc2, row_at(run->y, first), run->y.bytes, between->rows, rows,
+        status = gemm_rows(mlp->fc2, rows_at(run->y, first), run->y.bytes, between->rows, rows,
                            &run->outer, thread, left);
     }
     if (status) atomic_store(&run->exec->status, status);
@@ -270,7 +266,7 @@ static void scatter_task(void *argument, size_t task, size_t thread, void *scrat
     const struct scatter *run = argument;
     const size_t end = min_size((task + 1) * run->rows_per_task, run->rows);
     for (size_t i = task * run->rows_per_task; i < end; i++)
-        memcpy(row_at(run->y, run->index[i]), row_at(run->x, i), run->bytes);
+        memcpy(rows_at(run->y, run->index[i]), rows_at(run->x, i), run->bytes);
 }
 
 void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct rows x,

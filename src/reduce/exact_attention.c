@@ -12,17 +12,13 @@ static const float UNIT_BF16 = 0x1p-9f, TOLERANCE_BF16 = 0x1p-8f;
 struct update {
     struct attention attention; // q, k, v: the buffer's
     struct exact_attention *state;
-    struct rows qkv, fresh;
+    struct rows fresh;
     const uint32_t *index;
     size_t n_changed, n_others;
     unsigned char *all, *old, *new; // panels of all rows, of M before and after
     size_t all_bytes, part_bytes;   // of a head
     atomic_uint_fast64_t afresh;    // rows beyond M
 };
-
-static size_t head_bytes(const struct attention *run, size_t n) {
-    return attention_key_bytes(run, n) + attention_value_bytes(run, n);
-}
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d) {
@@ -32,25 +28,11 @@ bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum f
            ops_attention_panels(bytes, kernels, format, keys, 3, heads, d);
 }
 
-// Columns from `column` on of rows.
-static struct rows columns(struct rows rows, size_t column) {
-    rows.data = (unsigned char *)rows.data + column * (rows.format == FORMAT_BF16 ? 2 : 4);
-    return rows;
-}
-
 static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d;
-    struct update run = {.state = state, .qkv = qkv};
-    run.attention = (struct attention){.exec = exec,
-                                       .kernels = exec->kernels,
-                                       .shape = shape,
-                                       .format = qkv.format,
-                                       .q = qkv,
-                                       .k = columns(qkv, width),
-                                       .v = columns(qkv, 2 * width)};
-    run.all = state->panels;
-    run.all_bytes = head_bytes(&run.attention, state->n);
+    struct update run = {
+        .attention = attention_of_qkv(exec, qkv, shape), .state = state, .all = state->panels};
+    run.all_bytes = attention_head_bytes(&run.attention, state->n);
     return run;
 }
 
@@ -109,9 +91,8 @@ static void changed_task(void *argument, size_t task, size_t thread, void *scrat
 
 // Multiply-adds of rows against all keys.
 static uint64_t row_macs(const struct update *run, uint64_t rows) {
-    const struct relative_positions *relative = run->attention.shape->relative;
-    const uint64_t positions = relative ? relative->height + relative->width : 0;
-    return rows * (2 * run->state->n + positions) * run->attention.shape->d;
+    const struct attention_shape *shape = run->attention.shape;
+    return rows * (2 * run->state->n + attention_positions(shape)) * shape->d;
 }
 
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
@@ -130,8 +111,9 @@ static void pack_changed_task(void *argument, size_t head, size_t thread, void *
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
     attention_pack(&run->attention, run->old + head * run->part_bytes, run->attention.k,
                    run->attention.v, run->index, run->n_changed, head, scratch);
-    attention_pack(&run->attention, run->new + head * run->part_bytes, columns(run->fresh, width),
-                   columns(run->fresh, 2 * width), NULL, run->n_changed, head, scratch);
+    attention_pack(&run->attention, run->new + head * run->part_bytes,
+                   rows_columns(run->fresh, width), rows_columns(run->fresh, 2 * width), NULL,
+                   run->n_changed, head, scratch);
 }
 
 // What a tile's rows have lost and got in a step.
@@ -281,8 +263,7 @@ static size_t list_others(struct exact_attention *state, const uint32_t *index, 
 uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
                                 struct rows fresh, const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d,
-                 row_bytes = 3 * width * (qkv.format == FORMAT_BF16 ? 2 : 4);
+    const size_t width = shape->heads * shape->d, row_bytes = 3 * width * format_bytes(qkv.format);
     if (n_changed == 0) return 0;
     if (n_changed >= state->n - n_changed) {
         ops_scatter(exec, qkv, index, fresh, n_changed, row_bytes);
@@ -293,7 +274,7 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     run.fresh = fresh;
     run.index = index;
     run.n_changed = n_changed;
-    run.part_bytes = head_bytes(&run.attention, n_changed);
+    run.part_bytes = attention_head_bytes(&run.attention, n_changed);
     run.old = run.all + shape->heads * run.all_bytes;
     run.new = run.old + shape->heads *run.part_bytes;
     run.n_others = list_others(state, index, n_changed, shape->relative);
@@ -303,10 +284,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     exec_run(exec, shape->heads * ceil_div(run.n_others, TILE), others_task, &run);
     exec_run(exec, shape->heads * ceil_div(n_changed, TILE), changed_task, &run);
     const uint64_t afresh = atomic_load(&run.afresh);
-    const struct relative_positions *relative = shape->relative;
-    const uint64_t positions = relative ? relative->height + relative->width : 0;
     exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
-                  (4 * n_changed + positions) * run.n_others * width;
+                  (4 * n_changed + attention_positions(shape)) * run.n_others * width;
     return afresh;
 }
 
