@@ -137,30 +137,38 @@ static void run_panel(const struct panel *panel, const void *const *x, size_t ro
     }
 }
 
-static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
-                      size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
-                      void *scratch) {
-    (void)thread;
-    const size_t columns = gemm->engine->kernels->panel;
+static size_t tiles_column_step(const struct gemm *gemm) {
+    return gemm->engine->kernels->panel;
+}
+
+// Columns [first, first + width), first at the beginning of a panel.
+static struct panel panel_at(const struct gemm *gemm, size_t first, size_t width, void *y,
+                             size_t y_bytes, const struct gemm_epilogue *epilogue, void *scratch) {
     const size_t element = format_bytes(epilogue->format);
-    struct panel panel = {.gemm = gemm,
-                          .lanes = ((const struct tiles *)gemm)->panels,
+    return (struct panel){.gemm = gemm,
+                          .lanes = ((const struct tiles *)gemm)->panels +
+                                   first / gemm->engine->kernels->panel * panel_bytes(gemm),
+                          .width = width,
                           .sums = scratch,
-                          .y = y,
-                          .y_bytes = y_bytes};
-    panel.finish = (struct finish){.scale = gemm->scale,
-                                   .bias = gemm->bias,
-                                   .activation = epilogue->activation,
-                                   .accumulate = epilogue->accumulate,
-                                   .format = epilogue->format};
-    for (size_t first = 0; first < gemm->n; first += columns) {
-        panel.width = min_size(columns, gemm->n - first);
-        panel.width_bytes = panel.width * element;
+                          .y = (unsigned char *)y + first * element,
+                          .y_bytes = y_bytes,
+                          .width_bytes = width * element,
+                          .finish = {.scale = gemm->scale ? gemm->scale + first : NULL,
+                                     .bias = gemm->bias + first,
+                                     .activation = epilogue->activation,
+                                     .accumulate = epilogue->accumulate,
+                                     .format = epilogue->format}};
+}
+
+static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
+                      size_t rows, struct gemm_columns columns,
+                      const struct gemm_epilogue *epilogue, size_t thread, void *scratch) {
+    (void)thread;
+    const size_t step = tiles_column_step(gemm), end = columns.first + columns.n;
+    for (size_t first = columns.first; first < end; first += step) {
+        const struct panel panel =
+            panel_at(gemm, first, min_size(step, end - first), y, y_bytes, epilogue, scratch);
         run_panel(&panel, x, rows);
-        panel.lanes += panel_bytes(gemm);
-        panel.y += columns * format_bytes(epilogue->format);
-        panel.finish.bias += columns;
-        if (panel.finish.scale) panel.finish.scale += columns;
     }
     return VDT_OK;
 }
@@ -176,5 +184,6 @@ const struct gemm_functions gemm_tiles_functions = {
     .pack_scratch_bytes = tiles_pack_scratch_bytes,
     .seal = tiles_seal,
     .scratch_bytes = tiles_scratch_bytes,
+    .column_step = tiles_column_step,
     .rows = tiles_rows,
 };
