@@ -240,7 +240,6 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     const size_t features = output->features_stride ? output->features_stride : shape->features;
     if (session->streaming)
         status = session_step(session, clips, output, stats, error);
-
     else if (session->factorised.encoder)
         status = factorised_forward(&session->factorised, clips, n_clips, output->logits, logits,
                                     output->features, features, stats, error);

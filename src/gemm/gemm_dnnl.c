@@ -13,9 +13,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "gemm/gemm_backend.h"
 
 enum { BUCKET = 16, BUCKETS = GEMM_MAX_ROWS / BUCKET };
@@ -334,10 +334,6 @@ static int weights_seal(struct gemm *gemm, vdt_error *error) {
 /* ---- products ------------------------------------------------------------------------------ */
 
 // | scratchpad | GEMM_MAX_ROWS rows of x | as many of sums |
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t weights_scratch_bytes(const struct gemm *gemm) {
     const struct shape *shape = ((const struct dnnl_weights *)gemm)->shape;
     return align64(shape->scratchpad_bytes) +
@@ -412,12 +408,6 @@ const struct gemm_functions gemm_dnnl_functions = {
 
 /* ---- the peer ------------------------------------------------------------------------------ */
 
-static double now_s(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 // Seconds of the fastest of some runs of one large primitive over zeros.
 static double time_primitive(dnnl_primitive_t primitive, dnnl_engine_t engine,
                              const dnnl_memory_desc_t descs[4]) {
@@ -437,16 +427,16 @@ static double time_primitive(dnnl_primitive_t primitive, dnnl_engine_t engine,
                                                 blocks[i]) == dnnl_success;
     }
     for (int i = 0; ready && i < REPEATS; i++) {
-        const double start = now_s();
+        const double start = clock_ms();
         if (dnnl_primitive_execute(primitive, stream, 4, arguments) != dnnl_success) break;
-        best = fmin(best, now_s() - start);
+        best = fmin(best, clock_ms() - start);
     }
     for (size_t i = 0; i < 4; i++) {
         if (arguments[i].memory) dnnl_memory_destroy(arguments[i].memory);
         free(blocks[i]);
     }
     if (stream) dnnl_stream_destroy(stream);
-    return best;
+    return best * 1e-3;
 }
 
 double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads) {

@@ -2,18 +2,12 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "nn/head.h"
 
 static void copy_row(float *to, const float *from, size_t d) {
     memcpy(to, from, d * sizeof *to);
-}
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
 // RLT's decision, or every token a row.
@@ -58,7 +52,7 @@ static void embed(struct encoder *encoder, const vdt_clip *clips) {
 // ToMe: the merged rows are written to y, which is then x.
 static void merge(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
-    const double start = now_ms();
+    const double start = clock_ms();
     if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, rows_f32(encoder->y, d),
                    rows_f32(encoder->x, d), attention_keys(encoder->qkv, d))) {
         float *merged = encoder->y;
@@ -66,7 +60,7 @@ static void merge(struct encoder *encoder, size_t i) {
         encoder->x = merged;
         encoder->mixed.data = encoder->y;
     }
-    encoder->merge_ms += now_ms() - start;
+    encoder->merge_ms += clock_ms() - start;
 }
 
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block) {
@@ -288,18 +282,18 @@ static int run_blocks(struct encoder *encoder, float *features, size_t features_
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error) {
-    const double start = now_ms();
+    const double start = clock_ms();
     vdt_stats done = {0};
     encoder->exec.macs = 0;
     encoder->merge_ms = 0.0;
     atomic_store(&encoder->exec.status, VDT_OK);
     decide(encoder, clips, n_clips);
-    const double decided = now_ms();
+    const double decided = clock_ms();
     embed(encoder, clips);
-    const double embedded = now_ms();
+    const double embedded = clock_ms();
     const int status = run_blocks(encoder, features, features_stride, error);
     if (status) return status;
-    const double ran = now_ms();
+    const double ran = clock_ms();
     encoder_finish(encoder, n_clips, logits != NULL, features, features_stride);
     for (size_t b = 0; logits && b < n_clips; b++) {
         memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
@@ -309,7 +303,7 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     done.decide_ms = decided - start;
     done.embed_ms = embedded - decided;
     done.blocks_ms = ran - embedded;
-    done.head_ms = now_ms() - ran;
+    done.head_ms = clock_ms() - ran;
     done.merge_ms = encoder->merge_ms;
     if (stats) *stats = done;
     if (atomic_load(&encoder->exec.status)) {

@@ -2,9 +2,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
-#include "core/checked.h"
+#include "core/clock.h"
 
 int factorised_plan(struct factorised *factorised, struct encoder *encoder, size_t clips,
                     vdt_pool pool, size_t layer, vdt_error *error) {
@@ -24,20 +23,14 @@ int factorised_plan(struct factorised *factorised, struct encoder *encoder, size
     return VDT_OK;
 }
 
-static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
-    size_t count;
-    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
-    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
-}
-
 void factorised_layout(struct factorised *factorised, struct arena *arena) {
     const size_t clips = factorised->clips, snippets = factorised->snippets,
                  d = factorised->encoder->geometry->d;
     arena->used = arena->peak; // what the encoder overlays stays its own
     factorised->parts = arena_take(arena, clips * snippets, sizeof *factorised->parts);
-    factorised->x = take_floats(arena, clips * (1 + snippets), d);
-    factorised->read = take_floats(arena, clips, d);
-    factorised->logits = take_floats(arena, clips, factorised->n_logits);
+    factorised->x = arena_take_floats(arena, clips * (1 + snippets), d);
+    factorised->read = arena_take_floats(arena, clips, d);
+    factorised->logits = arena_take_floats(arena, clips, factorised->n_logits);
     factorised->starts = arena_take(arena, clips + 1, sizeof *factorised->starts);
 }
 
@@ -86,12 +79,6 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
     }
 }
 
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
-
 int factorised_forward(struct factorised *factorised, const vdt_clip *clips, size_t n_clips,
                        float *logits, size_t logits_stride, float *features, size_t features_stride,
                        vdt_stats *stats, vdt_error *error) {
@@ -106,7 +93,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
     const int status = encoder_forward(encoder, factorised->parts, n_clips * snippets, NULL, 0,
                                        NULL, 0, stats, error);
     if (status) return status;
-    const double start = now_ms();
+    const double start = clock_ms();
     ops_layernorm(&encoder->exec, encoder->x, clip_floats, encoder->x, clip_floats,
                   n_clips * snippets, d, &encoder->weights->norm);
     for (size_t b = 0; b <= n_clips; b++) factorised->starts[b] = b * (1 + snippets);
@@ -123,7 +110,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
             memcpy(features + b * features_stride, factorised->read + b * d, d * sizeof *features);
     }
     if (stats) {
-        stats->head_ms += now_ms() - start;
+        stats->head_ms += clock_ms() - start;
         stats->macs = encoder->exec.macs;
         stats->macs_dense += n_clips * factorised_macs(factorised);
     }

@@ -1,9 +1,9 @@
 #include "models/stream.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "models/stream_count.h"
 
 /* ---- plan and layout ----------------------------------------------------------------------- */
@@ -48,12 +48,6 @@ int stream_plan(struct stream *stream, struct encoder *encoder, struct factorise
     return VDT_OK;
 }
 
-static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
-    size_t count;
-    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
-    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
-}
-
 static struct rows take_rows(struct arena *arena, size_t rows, size_t width, enum format format) {
     return rows_packed(arena_take(arena, rows, width * format_bytes(format)), width, format);
 }
@@ -82,17 +76,17 @@ static void layout_attention(struct stream *stream, struct stream_block *block, 
     case STREAM_FULL: block->mixed = take_rows(arena, n, d, encoder->mixed.format); break;
     case STREAM_EXACT:
         block->exact.n = n;
-        block->exact.o = take_floats(arena, n, d);
-        block->exact.max = take_floats(arena, heads, n);
-        block->exact.sum = take_floats(arena, heads, n);
-        block->exact.error = take_floats(arena, heads, n);
+        block->exact.o = arena_take_floats(arena, n, d);
+        block->exact.max = arena_take_floats(arena, heads, n);
+        block->exact.sum = arena_take_floats(arena, heads, n);
+        block->exact.error = arena_take_floats(arena, heads, n);
         break;
     case STREAM_DELTA:
         if (!checked_multiply(&pairs, n, n)) arena->overflow = true;
         block->delta.n = n;
-        block->delta.b = take_floats(arena, heads, pairs);
-        block->delta.a = take_floats(arena, heads, pairs);
-        block->delta.av = take_floats(arena, n, d);
+        block->delta.b = arena_take_floats(arena, heads, pairs);
+        block->delta.a = arena_take_floats(arena, heads, pairs);
+        block->delta.av = arena_take_floats(arena, n, d);
         break;
     }
 }
@@ -105,8 +99,8 @@ static void layout_block(struct stream *stream, struct stream_block *block, size
     layout_gate(stream, &block->qkv_gate, arena, format_before(weights->attention.qkv));
     layout_gate(stream, &block->proj_gate, arena, encoder->mixed.format);
     layout_gate(stream, &block->mlp_gate, arena, format_before(weights->mlp.fc1));
-    block->proj = take_floats(arena, n, d);
-    block->mlp = take_floats(arena, n, d);
+    block->proj = arena_take_floats(arena, n, d);
+    block->mlp = arena_take_floats(arena, n, d);
     layout_attention(stream, block, i, arena);
 }
 
@@ -120,11 +114,12 @@ static void layout_state(struct stream *stream, struct arena *arena) {
     const struct patch_grid *grid = &encoder->grid;
     const size_t begin = arena->used, patch = encoder->geometry->patch;
     stream->state = arena_take(arena, 1, sizeof *stream->state);
-    stream->embedded = take_floats(arena, encoder->tokens, encoder->geometry->d);
-    stream->logits = take_floats(arena, 1, stream_logits(stream));
-    stream->features = take_floats(arena, 1, encoder->n_features);
+    stream->embedded = arena_take_floats(arena, encoder->tokens, encoder->geometry->d);
+    stream->logits = arena_take_floats(arena, 1, stream_logits(stream));
+    stream->features = arena_take_floats(arena, 1, encoder->n_features);
     if (stream->factorised)
-        stream->window = take_floats(arena, stream->factorised->snippets, encoder->geometry->d);
+        stream->window =
+            arena_take_floats(arena, stream->factorised->snippets, encoder->geometry->d);
     stream->still.pixels =
         arena_take(arena, encoder->options.frames, 3 * grid->h * patch * grid->w * patch);
     for (size_t i = 0; i < encoder->geometry->blocks; i++) {
@@ -152,8 +147,8 @@ static void layout_panels(struct stream *stream, struct arena *arena) {
         exact.panels = arena_take(arena, bytes, 1);
     } else if (stream->options.attention == VDT_ATTENTION_DELTA) {
         if (!delta_attention_panels(&bytes, kernels, n, heads, d / heads)) arena->overflow = true;
-        delta.dv = take_floats(arena, n, d);
-        delta.old = take_floats(arena, n, d);
+        delta.dv = arena_take_floats(arena, n, d);
+        delta.old = arena_take_floats(arena, n, d);
         delta.changed = arena_take(arena, n, sizeof *delta.changed);
         delta.panels = arena_take(arena, bytes, 1);
     }
@@ -215,10 +210,8 @@ void stream_reset(struct stream *stream) {
 
 void stream_prepare(struct stream *stream) {
     const struct encoder *encoder = stream->encoder;
-    const struct stream_options *options = &stream->options;
     struct still *still = &stream->still;
-    memcpy(still->std, options->std, sizeof still->std);
-    still->range = options->range;
+    still->scale = encoder->options.scale;
     still->patch = encoder->geometry->patch;
     still->tubelet = encoder->options.frames;
     still->grid = encoder->grid;
@@ -364,7 +357,7 @@ static void attend_full(struct stream *stream, struct stream_block *block,
 
 // Brings the block's attention up to date with the rows of q, k, v in encoder->qkv. Returns the pairs of row
 // and head that were computed beyond.
-static uint64_t attend(struct stream *stream, size_t i, bool flush) {
+static uint64_t attend(struct stream *stream, size_t i) {
     struct encoder *encoder = stream->encoder;
     struct stream_block *block = &stream->blocks[i];
     struct attention_shape shape = encoder_attention_shape(encoder, i);
@@ -374,11 +367,11 @@ static uint64_t attend(struct stream *stream, size_t i, bool flush) {
         attend_full(stream, block, &shape);
         return 0;
     }
-    if (kind == STREAM_EXACT && !flush) {
+    if (kind == STREAM_EXACT && !stream->first) {
         return exact_attention_update(&encoder->exec, &block->exact, block->qkv, encoder->qkv,
                                       gate->index, gate->picked, &shape);
     }
-    if (kind == STREAM_DELTA && !flush) {
+    if (kind == STREAM_DELTA && !stream->first) {
         delta_attention_update(&encoder->exec, &block->delta, block->qkv, encoder->qkv, gate->index,
                                gate->picked, &shape);
         return 0;
@@ -393,12 +386,6 @@ static uint64_t attend(struct stream *stream, size_t i, bool flush) {
 }
 
 /* ---- a step -------------------------------------------------------------------------------- */
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
 
 // Changed patches of the frame into stream->index.
 static void find_changed(struct stream *stream, const vdt_clip *frame) {
@@ -483,7 +470,7 @@ static void run_block(struct stream *stream, size_t i, float *features) {
         ops_linear_at(&encoder->exec, weights->attention.qkv, encoder->qkv, block->qkv_gate.u,
                       block->qkv_gate.index, block->qkv_gate.picked, to_qkv);
     }
-    const uint64_t afresh = attend(stream, i, stream->first);
+    const uint64_t afresh = attend(stream, i);
     const size_t picked_qkv = block->qkv_gate.picked;
     pass_gate(stream, 3 * i + 1, &block->proj_gate,
               &(struct gate_source){NULL, mixed_row[kind_of(stream, i)], &step});
@@ -493,7 +480,9 @@ static void run_block(struct stream *stream, size_t i, float *features) {
     run_mlp(stream, block, &weights->mlp);
     const size_t picked[3] = {picked_qkv, block->proj_gate.picked, block->mlp_gate.picked};
     stream->afresh += afresh;
-    stream->macs += stream_count_block(stream, i, picked, afresh, stream->first);
+    stream->macs += stream->first
+                        ? stream_count_flush(encoder, i)
+                        : stream_count_block(encoder, stream->options.attention, i, picked, afresh);
 }
 
 // What the last block's MLP adds.
@@ -551,13 +540,13 @@ static void copy_outputs(const struct stream *stream, float *logits, float *feat
 static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *error) {
     struct encoder *encoder = stream->encoder;
     const uint64_t steps = stream->state->steps;
-    const double start = now_ms();
+    const double start = clock_ms();
     stream->state->steps = 0;
     sequence_start(&encoder->sequence, 1);
     stream->macs += (uint64_t)stream->changed * encoder->geometry->d;
     const int status = run_blocks(stream, error);
     if (status) return status;
-    const double ran = now_ms();
+    const double ran = clock_ms();
     encoder_finish(encoder, 1, encoder->n_logits > 0,
                    encoder->n_features > 0 ? stream->features : NULL, encoder->n_features);
     if (encoder->n_logits > 0)
@@ -568,7 +557,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     }
     stream->state->steps = steps + 1;
     stats->blocks_ms = ran - start;
-    stats->head_ms = now_ms() - ran;
+    stats->head_ms = clock_ms() - ran;
     return VDT_OK;
 }
 
@@ -587,16 +576,16 @@ static void choose_r(struct stream *stream) {
 int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
                 vdt_stats *stats, vdt_error *error) {
     struct exec *exec = &stream->encoder->exec;
-    const double start = now_ms();
+    const double start = clock_ms();
     vdt_stats local = {0};
     exec->macs = 0;
     atomic_store(&exec->status, VDT_OK);
     stream->first = stream->state->steps == 0;
     stream->afresh = stream->macs = 0;
     find_changed(stream, frame);
-    local.decide_ms = now_ms() - start;
+    local.decide_ms = clock_ms() - start;
     embed(stream, frame);
-    local.embed_ms = now_ms() - start - local.decide_ms;
+    local.embed_ms = clock_ms() - start - local.decide_ms;
     stream->idle = !stream->first && stream->changed == 0 && stream->state->pending == 0 &&
                    stream->options.policy.kind != POLICY_ALL;
     if (stream->idle) {
@@ -607,12 +596,12 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         const int status = run_transformer(stream, &local, error);
         if (status) return status;
         if (!stream->first && stream->options.deadline > 0.0)
-            budget_learn(&stream->budget, mean_updated(stream), now_ms() - start);
+            budget_learn(&stream->budget, mean_updated(stream), clock_ms() - start);
     }
     if (stream->factorised) {
-        const double read = now_ms();
+        const double read = clock_ms();
         read_window(stream, logits, features);
-        local.head_ms += now_ms() - read;
+        local.head_ms += clock_ms() - read;
     } else {
         copy_outputs(stream, logits, features);
     }
@@ -637,9 +626,9 @@ static int time_step(struct stream *stream, uint8_t *pixels, size_t r, double *m
     }
     stream->options.deadline = 0.0;
     stream->options.policy.r = r;
-    const double start = now_ms();
+    const double start = clock_ms();
     const int status = stream_step(stream, &frame, NULL, NULL, NULL, error);
-    *ms = now_ms() - start;
+    *ms = clock_ms() - start;
     stream->options.deadline = deadline;
     return status;
 }

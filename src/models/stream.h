@@ -26,7 +26,6 @@ struct stream_options {
     bool still, learn_still; // the pixel test; whether its tolerance is learnt
     double tau;              // its tolerance
     double deadline;         // ms a step: r is chosen to meet it; 0: none
-    double std[3], range;    // of the processor
 };
 
 // One block's state.

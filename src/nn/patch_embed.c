@@ -16,12 +16,12 @@ struct run {
 
 // One patch in f32, then a task's patches as the projection reads them.
 static size_t patch_bytes(const struct gemm *projection) {
-    return (gemm_k(projection) * sizeof(float) + 63) / 64 * 64;
+    return align64(gemm_k(projection) * sizeof(float));
 }
 
 static size_t patches_bytes(const struct gemm *projection) {
     const size_t row = format_row_bytes(gemm_format(projection), gemm_k(projection));
-    return (GEMM_MAX_ROWS * row + 63) / 64 * 64;
+    return align64(GEMM_MAX_ROWS * row);
 }
 
 size_t patch_embed_scratch_bytes(const struct gemm *projection) {

@@ -133,7 +133,7 @@ static size_t relative_floats(size_t positions) {
 }
 
 static size_t tile_bytes(size_t d) {
-    return ceil_div(sizeof(struct tile), 64) * 64 + TILE * ceil_div(d, 16) * 64;
+    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64;
 }
 
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
@@ -143,7 +143,7 @@ size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *re
 }
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
-    tile->o = (float *)(void *)((unsigned char *)tile + ceil_div(sizeof *tile, 64) * 64);
+    tile->o = (float *)(void *)((unsigned char *)tile + align64(sizeof *tile));
     if (!shape->relative) return;
     tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
     tile->w = tile->h + relative_floats(shape->relative->height);

@@ -29,10 +29,6 @@ static size_t rows_per_task(const struct exec *exec, size_t rows) {
     return max_size(ceil_div(rows, threads * max_size(rounds, 1)), 1);
 }
 
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 // Takes aligned blocks from a task's scratch memory.
 static void *take(unsigned char **scratch, size_t bytes) {
     void *block = *scratch;

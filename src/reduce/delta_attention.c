@@ -27,7 +27,7 @@ bool delta_attention_panels(size_t *bytes, const struct kernels *kernels, size_t
 }
 
 static size_t tile_bytes(size_t d, const struct relative_positions *relative) {
-    return ceil_div(ops_attention_scratch_bytes(d, relative), 64) * 64;
+    return align64(ops_attention_scratch_bytes(d, relative));
 }
 
 size_t delta_attention_scratch_bytes(size_t n, size_t d,

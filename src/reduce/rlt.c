@@ -77,12 +77,10 @@ static const uint8_t *corner(const struct run *run, size_t clip, size_t frame, s
 // S of tubelet t at (h, w) against tubelet `before`.
 static double score(const struct run *run, size_t clip, size_t t, size_t before, size_t h,
                     size_t w) {
-    const size_t s = run->rlt->tubelet, p = run->rlt->patch, stride = run->clips[clip].row_stride;
-    const double *std = run->rlt->scale.std;
-    uint32_t sad[3];
-    run->exec->kernels->difference_rgb_u8(sad, corner(run, clip, t * s + s - 1, h, w), stride,
-                                          corner(run, clip, before * s, h, w), stride, p, p);
-    return (double)sad[0] / std[0] + (double)sad[1] / std[1] + (double)sad[2] / std[2];
+    const size_t s = run->rlt->tubelet, stride = run->clips[clip].row_stride;
+    return difference_score(run->exec->kernels, &run->rlt->scale,
+                            corner(run, clip, t * s + s - 1, h, w), stride,
+                            corner(run, clip, before * s, h, w), stride, run->rlt->patch);
 }
 
 // One position through the clip's time.

@@ -227,8 +227,7 @@ static void still_scenes_are_still(void **state) {
     uint32_t index[PATCHES];
     double scores[PATCHES];
     open_exec(&bench, cpu_detect(), 2, 64);
-    struct still still = {.std = {0.25, 0.5, 1.0},
-                          .range = 255.0,
+    struct still still = {.scale = {255.0, {0.25, 0.5, 1.0}},
                           .patch = PATCH,
                           .tubelet = 1,
                           .grid = {1, 3, 3},
@@ -265,8 +264,7 @@ static void noise_is_learnt(void **state) {
     uint32_t index[PATCHES];
     double scores[PATCHES];
     open_exec(&bench, cpu_detect(), 1, 64);
-    struct still still = {.std = {0.5, 0.5, 0.5},
-                          .range = 255.0,
+    struct still still = {.scale = {255.0, {0.5, 0.5, 0.5}},
                           .patch = PATCH,
                           .tubelet = 1,
                           .grid = {1, 3, 3},
