@@ -107,8 +107,7 @@ static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
         unsigned char *out = encoded->storage + i * row_bytes;
         // In f32 the computed row is the encoded row.
         float *values = format == FORMAT_F32 ? (float *)(void *)out : encoded->values;
-        if (normalised)
-            kernels->layernorm_f32(values, row, norm->weight, norm->bias, k, norm->eps);
+        if (normalised) kernels->layernorm_f32(values, row, norm->weight, norm->bias, k, norm->eps);
         if (gated) gate_row(kernels, values, row, k);
         if (computed) row = values;
         if ((computed ? FORMAT_F32 : x.format) != format) {
