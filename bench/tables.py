@@ -5,19 +5,13 @@
 
 A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced.
 """
-import csv
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from results import ROOT, read_rows
+
 NAMES = {"vit-base": "ViT-B 224", "videomae-base": "VideoMAE-B 16 x 224", "vitdet-base-672": "ViTDet-B backbone 672",
          "vitdet-base-1024": "ViTDet-B backbone 1024", "videomae-large": "VideoMAE-L, batch 4, a clip"}
 PRECISIONS = ["f32", "bf16", "int8"]
-
-
-def read():
-    with open(ROOT / "bench/results/dense.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def cell(rows, arch, precision, engine):
@@ -45,7 +39,7 @@ def table(rows):
 
 
 def main():
-    text = f"<!-- dense -->\n{table(read())}\n<!-- end -->"
+    text = f"<!-- dense -->\n{table(read_rows('dense.csv'))}\n<!-- end -->"
     for page in ("README.md", "docs/performance.md"):
         path = ROOT / page
         path.write_text(re.sub(r"<!-- dense -->.*?<!-- end -->", lambda _: text, path.read_text(), flags=re.S))
