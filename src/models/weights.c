@@ -6,16 +6,10 @@
 
 #include "core/checked.h"
 #include "core/io.h"
+#include "core/mix.h"
 #include "nn/patch_embed.h"
 
 /* ---- one tensor as f32 --------------------------------------------------------------------- */
-
-// A mixing function with a full period over 64 bits (SplitMix64, Steele et al. 2014).
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
 
 static bool is_scale(enum slot slot) {
     switch (slot) {
@@ -42,10 +36,9 @@ static void generate(float *out, const struct tensor *tensor, size_t begin, size
     const bool matrix = tensor->n_dimensions > 1 && tensor->shape[0] > 1;
     const double spread =
         sqrt(3.0) * (matrix ? 1.0 / sqrt((double)fan_in) : 0.1); // of a uniform number
-    const uint64_t base = mix(seed ^ mix((uint64_t)slot << 32 | block));
+    const uint64_t base = mix64(seed ^ mix64((uint64_t)slot << 32 | block));
     for (size_t i = 0; i < n; i++) {
-        const double uniform =
-            (double)(mix(base + (begin + i) * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+        const double uniform = (double)(mix64(base + (begin + i) * MIX_STEP) >> 11) * 0x1p-53;
         out[i] = (float)((scale ? 1.0 : 0.0) + spread * (2.0 * uniform - 1.0));
     }
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/checked.h"
+#include "core/mix.h"
 #include "core/status.h"
 #include "reduce/select.h"
 
@@ -97,14 +98,6 @@ static void decide_by_threshold(const struct run *run, size_t clip, size_t h, si
     }
 }
 
-// SplitMix64 (Steele et al. 2014).
-static uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 // Keys of one position, for budgets: scores against the tubelet before, or numbers made of (seed, patch).
 static void key_position(const struct run *run, size_t clip, size_t h, size_t w) {
     const struct rlt *rlt = run->rlt;
@@ -112,7 +105,7 @@ static void key_position(const struct run *run, size_t clip, size_t h, size_t w)
     for (size_t t = 1; t < rlt->grid.t; t++) {
         const size_t patch = t * positions_of(rlt) + h * rlt->grid.w + w;
         rlt->keys[clip * patches_of(rlt) + patch] =
-            random ? mix(mix(rlt->options.seed) ^ patch)
+            random ? mix64((mix64(rlt->options.seed + MIX_STEP) ^ patch) + MIX_STEP)
                    : select_key(score(run, clip, t, t - 1, h, w));
     }
 }
