@@ -31,7 +31,7 @@ static void product_task(void *argument, size_t task, size_t thread, void *scrat
     for (size_t i = 0; i < GEMM_MAX_ROWS; i++)
         rows[i] = product->buffers->x + (first + i) * product->row_bytes;
     gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows,
-              GEMM_MAX_ROWS, &GEMM_PLAIN, thread, scratch);
+              GEMM_MAX_ROWS, gemm_all_columns(product->gemm), &GEMM_PLAIN, thread, scratch);
 }
 
 // Operations a second of the fastest product.

@@ -350,9 +350,15 @@ static void scale_rows(float *c, const void *const *x, size_t rows, const struct
     }
 }
 
+// A primitive is made for all columns.
+static size_t weights_column_step(const struct gemm *gemm) {
+    return gemm->n;
+}
+
 static int weights_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
-                        size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
-                        void *scratch) {
+                        size_t rows, struct gemm_columns columns,
+                        const struct gemm_epilogue *epilogue, size_t thread, void *scratch) {
+    (void)columns;
     const struct dnnl_weights *weights = (const struct dnnl_weights *)gemm;
     const struct dnnl_engine_state *state = (const struct dnnl_engine_state *)gemm->engine;
     const struct shape *shape = weights->shape;
@@ -396,6 +402,7 @@ const struct gemm_functions gemm_dnnl_functions = {
     .pack_scratch_bytes = weights_pack_scratch_bytes,
     .seal = weights_seal,
     .scratch_bytes = weights_scratch_bytes,
+    .column_step = weights_column_step,
     .rows = weights_rows,
 };
 

@@ -41,11 +41,13 @@ struct finish {
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
 };
 
-// Memory that will be written when a product is done, a row for each of its rows: fetched shortly before
-// the end, not at the beginning, since the operands would push it out of the nearest cache again.
+// Memory that a product fetches for what comes after it. A cache line of `panel`, which the next product
+// multiplies with, goes with each lane; rows that will be written, one for each of the product's own, come
+// shortly before the end, since the operands would push them out of the nearest cache again.
 struct upcoming {
-    const unsigned char *rows; // row i at rows + i * bytes
-    size_t bytes, width;       // width: bytes of a row
+    const unsigned char *panel; // NULL: none
+    const unsigned char *rows;  // row i at rows + i * bytes
+    size_t bytes, width;        // width: bytes of a row; 0: no rows
 };
 
 // A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so

@@ -180,6 +180,11 @@ static size_t scratch_bytes(const struct encoder *encoder) {
     return align64(max_size(bytes, encoder->least_scratch));
 }
 
+static size_t hidden_bytes(const struct weights *weights) {
+    const size_t pool = weights->pool.kv ? ops_mlp_hidden_bytes(&weights->pool.mlp) : 0;
+    return max_size(pool, ops_mlp_hidden_bytes(&weights->blocks[0].mlp));
+}
+
 // Attention multiplies in bf16 where the weights are not f32 and the CPU can.
 static enum format attention_format(const struct encoder *encoder) {
     const struct kernels *kernels = &encoder->context->kernels;
@@ -298,6 +303,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
         (struct exec){.pool = encoder->context->pool, .kernels = &encoder->context->kernels};
     encoder->exec.scratch_bytes = scratch_bytes(encoder);
     encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
+    encoder->exec.hidden = arena_take(arena, threads, hidden_bytes(encoder->weights));
 
     layout_windows(encoder, arena, qkv_bytes);
     layout_relative(encoder, arena, format);

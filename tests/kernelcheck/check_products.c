@@ -193,7 +193,7 @@ static void free_product(struct product_case *p) {
 static void run_product(const struct kernels *kernels, const struct product_case *p, float *c,
                         size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate) {
     const void *x[64];
-    const struct upcoming upcoming = {(const unsigned char *)c, p->c_stride * sizeof *c,
+    const struct upcoming upcoming = {p->panels, (const unsigned char *)c, p->c_stride * sizeof *c,
                                       p->n * sizeof *c};
     for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
     kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
