@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-static const double FORGETTING = 0.97, PRIOR_WEIGHT = 0.5, LEAST_SLOPE = 0.25;
+static const double FORGETTING = 0.9, DEVIATION_FORGETTING = 0.97, PRIOR_WEIGHT = 0.5;
+static const double LEAST_SLOPE = 0.25, USUAL = 4.0; // mean distances that are no surprise
 
 struct line {
     double a, b;
@@ -30,10 +31,20 @@ static struct line fit(const struct budget *budget) {
     return (struct line){(sy - b * sx) / n, b};
 }
 
+// The step's cost as it counts: `expected`, and how far off it was.
+static double temper(struct budget *budget, double expected, double ms) {
+    const double most = USUAL * budget->deviation;
+    const bool far = fabs(ms - expected) > most;
+    const bool accident = far && !budget->surprised;
+    budget->surprised = far;
+    return accident ? expected + copysign(most, ms - expected) : ms;
+}
+
 void budget_learn(struct budget *budget, double r, double ms) {
     const struct line line = fit(budget);
-    const double distance = fabs(ms - line.a - line.b * r);
-    budget->deviation += (1.0 - FORGETTING) * (distance - budget->deviation);
+    const double expected = line.a + line.b * r;
+    ms = temper(budget, expected, ms);
+    budget->deviation += (1.0 - DEVIATION_FORGETTING) * (fabs(ms - expected) - budget->deviation);
     budget->n = FORGETTING * budget->n + 1.0;
     budget->sx = FORGETTING * budget->sx + r;
     budget->sy = FORGETTING * budget->sy + ms;

@@ -5,9 +5,13 @@
 //
 // Two costs measured before the first frame stand in the fit for good, with little weight: they carry it
 // while nothing has been seen, and hold the slope where every step has the same r.
+//
+// A step far off the fit is an accident, another process's moment, and counts no more than the largest usual
+// distance; a second one in a row says that the machine has changed, and counts in full.
 #ifndef VIDETTE_REDUCE_BUDGET_H
 #define VIDETTE_REDUCE_BUDGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct budget {
@@ -16,6 +20,7 @@ struct budget {
     double span;                // tokens, the largest r
     double n, sx, sy, sxx, sxy; // weighted sums over the steps seen
     double deviation;           // ms, mean distance from the fit
+    bool surprised;             // the last step lay far off
 };
 
 // low_ms and high_ms: measured cost of steps of low_r < high_r tokens; n tokens in all.

@@ -602,30 +602,48 @@ static void threads_change_nothing(void **state) {
 
 /* ---- budget -------------------------------------------------------------------------------- */
 
-// Simulated costs: affine with noise, then a machine that becomes half as fast.
+// Simulated costs: affine with noise of 2 %, one step in fifty four times as long because another process ran,
+// then a machine that becomes half as fast.
+struct simulation {
+    struct budget budget;
+    struct random random;
+    size_t steps, counted, over; // over: more than 5 % above the deadline
+    double used;                 // sum of ms over the deadline
+};
+
+static const double SIMULATED_A = 15.0, SIMULATED_B = 0.75, DEADLINE = 40.0;
+
+static void simulate(struct simulation *simulation, size_t steps, double slower, bool accidents) {
+    struct random *random = &simulation->random;
+    for (size_t i = 0; i < steps; i++) {
+        const size_t r = budget_choose(&simulation->budget);
+        double noise = 1.0;
+        for (int k = 0; k < 4; k++) noise += 0.0175 * (double)random_float(random, -1.0f, 1.0f);
+        const double ms = slower * (SIMULATED_A + SIMULATED_B * (double)r) * noise;
+        const bool accident = accidents && ++simulation->steps % 50 == 0;
+        assert_true(r >= 1 && r <= 200);
+        budget_learn(&simulation->budget, (double)r, accident ? 4.0 * ms : ms);
+        if (accident) continue;
+        simulation->counted++;
+        simulation->over += ms > 1.05 * DEADLINE;
+        simulation->used += ms / DEADLINE;
+    }
+}
+
 static void budgets_are_met(void **state) {
     (void)state;
-    enum { N = 200, STEPS = 600 };
-    struct random random = {8};
-    struct budget budget;
-    const double a = 6.0, b = 0.5, deadline = 40.0;
-    budget_start(&budget, deadline, N, 12.0, a + b * 12.0, 50.0, a + b * 50.0);
-    size_t missed = 0;
-    double used = 0.0, ratio = 0.0;
-    for (size_t step = 0; step < STEPS; step++) {
-        const double slower = step < STEPS / 2 ? 1.0 : 2.0;
-        const size_t r = budget_choose(&budget);
-        assert_true(r >= 1 && r <= N);
-        const double noise = 1.0 + 0.01 * (double)random_float(&random, -1.0f, 1.0f);
-        const double ms = slower * (a + b * (double)r) * noise;
-        budget_learn(&budget, (double)r, ms);
-        if (step < 20 || (step >= STEPS / 2 && step < STEPS / 2 + 100)) continue;
-        missed += ms > 1.05 * deadline;
-        used += ms;
-        ratio += deadline;
-    }
-    assert_true(missed <= 5);
-    assert_true(used > 0.94 * ratio);
+    struct simulation simulation = {.random = {8}};
+    budget_start(&simulation.budget, DEADLINE, 200, 12.0, SIMULATED_A + SIMULATED_B * 12.0, 50.0,
+                 SIMULATED_A + SIMULATED_B * 50.0);
+    simulate(&simulation, 2000, 1.0, true);
+    assert_true(simulation.over * 100 <= simulation.counted);
+    assert_true(simulation.used > 0.95 * (double)simulation.counted);
+    simulate(&simulation, 20, 2.0, false);
+    simulation.counted = simulation.over = 0;
+    simulation.used = 0.0;
+    simulate(&simulation, 500, 2.0, true);
+    assert_true(simulation.over * 100 <= simulation.counted);
+    assert_true(simulation.used > 0.93 * (double)simulation.counted); // r is whole: 1.5 ms a token
 }
 
 // A cost that no r can meet, and one that any r meets.
