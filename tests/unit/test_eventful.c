@@ -638,7 +638,10 @@ static void budgets_are_met(void **state) {
     simulate(&simulation, 2000, 1.0, true);
     assert_true(simulation.over * 100 <= simulation.counted);
     assert_true(simulation.used > 0.95 * (double)simulation.counted);
-    simulate(&simulation, 20, 2.0, false);
+    simulate(&simulation, 6, 2.0, false); // the new speed is known after these
+    simulation.over = 0;
+    simulate(&simulation, 100, 2.0, false);
+    assert_int_equal(simulation.over, 0);
     simulation.counted = simulation.over = 0;
     simulation.used = 0.0;
     simulate(&simulation, 500, 2.0, true);
