@@ -23,7 +23,8 @@ bool pace_late(struct pace *pace, double time, double now_ms, double *due_ms);
 
 // What keeps a live input open.
 struct live {
-    int (*run)(void *user, uint64_t *frames);  // from opening to the end: 0, or -1 to give up; frames that came
+    int (*run)(void *user,
+               uint64_t *frames); // from opening to the end: 0, or -1 to give up; frames that came
     void (*lost)(void *user, double pause_ms); // says so and waits; returns early when stopped
     bool (*stopped)(void *user);
     void *user;

@@ -187,6 +187,38 @@ static void gates_own_their_reference(void **state) {
     }
 }
 
+// A token that is not a number counts for more than any other, also as a reference: it is recomputed as long as
+// it is there and once more when it has gone.
+static void not_a_number_is_served_first(void **state) {
+    (void)state;
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+        static const enum policy_kind kinds[] = {POLICY_TOP, POLICY_THRESHOLD};
+        for (size_t k = 0; k < 2; k++) {
+            struct bench bench;
+            struct tokens *tokens = calloc(1, sizeof *tokens);
+            const struct policy policy = {.kind = kinds[k], .r = 1, .threshold = 3.0};
+            open_exec(&bench, (vdt_cpu)level, 2, gate_scratch_bytes(WIDTH));
+            struct gate gate = gate_of(tokens);
+            const struct gate_source source = {NULL, read_token, tokens};
+            gate_step(&bench.exec, &gate, &source, &policy, true);
+            tokens->c[7][WIDTH - 1] = NAN;
+            for (int step = 0; step < 5; step++) {
+                tokens->c[9][0] = 2.0f; // waits, or never counts
+                if (step == 3) tokens->c[7][WIDTH - 1] = 0.5f;
+                gate_step(&bench.exec, &gate, &source, &policy, false);
+                if (step == 4) break;
+                assert_int_equal(gate.picked, 1);
+                assert_int_equal(gate.index[0], 7);
+            }
+            assert_true(tokens->u[7][WIDTH - 1] == 0.5f);
+            assert_true(gate.picked == (kinds[k] == POLICY_TOP));
+            assert_true(tokens->u[9][0] == (kinds[k] == POLICY_TOP ? 2.0f : 0.0f));
+            close_exec(&bench);
+            free(tokens);
+        }
+    }
+}
+
 // A slow drift below the threshold of a step adds up. The control, a reference overwritten with all of c,
 // would never see it.
 static void small_changes_add_up(void **state) {
@@ -574,6 +606,32 @@ static void exact_stays_exact(void **state) {
     }
 }
 
+// Rows that are not numbers spoil every other as long as they are there, and nothing when they have gone.
+static void not_a_number_leaves_no_trace(void **state) {
+    (void)state;
+    for (int format = 0; format < 2; format++) {
+        const bool rough = format == 1;
+        if (rough && cpu_detect() < VDT_CPU_AVX512_BF16) continue;
+        struct attending a;
+        struct random random = {14};
+        const uint32_t index[3] = {3, 20, 71};
+        open_attending(&a, 8, 9, 2, 16, rough ? FORMAT_BF16 : FORMAT_F32, cpu_detect(), 2, false);
+        for (size_t i = 0; i < a.n; i++) {
+            for (size_t c = 0; c < 3 * a.width; c++)
+                put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
+        }
+        exact_attention_flush(&a.bench.exec, &a.exact, a.qkv, &a.shape);
+        for (int step = 0; step < 4; step++) {
+            make_fresh(&a, &random, &regimes[1], index, 3, true, 0);
+            for (size_t c = 0; step < 2 && c < 3 * a.width; c++) put_number(&a, a.fresh, 1, c, NAN);
+            exact_attention_update(&a.bench.exec, &a.exact, a.qkv, a.fresh, index, 3, &a.shape);
+            const double worst = worst_row(&a);
+            assert_true(step < 2 ? isnan(a.exact.o[0]) : worst <= (rough ? 3e-2 : 1e-5));
+        }
+        close_attending(&a);
+    }
+}
+
 // The same bits at any thread count.
 static void threads_change_nothing(void **state) {
     (void)state;
@@ -664,11 +722,18 @@ static void budgets_have_ends(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) exact_steps = strtoull(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(policies_pick_what_they_say), cmocka_unit_test(nobody_waits_for_ever),
-        cmocka_unit_test(gates_own_their_reference),   cmocka_unit_test(small_changes_add_up),
-        cmocka_unit_test(still_scenes_are_still),      cmocka_unit_test(noise_is_learnt),
-        cmocka_unit_test(delta_is_the_recurrence),     cmocka_unit_test(exact_stays_exact),
-        cmocka_unit_test(threads_change_nothing),      cmocka_unit_test(budgets_are_met),
+        cmocka_unit_test(policies_pick_what_they_say),
+        cmocka_unit_test(nobody_waits_for_ever),
+        cmocka_unit_test(gates_own_their_reference),
+        cmocka_unit_test(small_changes_add_up),
+        cmocka_unit_test(not_a_number_is_served_first),
+        cmocka_unit_test(not_a_number_leaves_no_trace),
+        cmocka_unit_test(still_scenes_are_still),
+        cmocka_unit_test(noise_is_learnt),
+        cmocka_unit_test(delta_is_the_recurrence),
+        cmocka_unit_test(exact_stays_exact),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(budgets_are_met),
         cmocka_unit_test(budgets_have_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,8 +44,7 @@ static int run_camera(struct camera *camera) {
 static void pauses_double(void **state) {
     (void)state;
     static const int frames[] = {7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0};
-    static const double expected[] = {500,   1000,  2000,  4000, 8000,
-                                      16000, 30000, 30000, 30000, 500};
+    static const double expected[] = {500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 500};
     struct camera camera = {.frames = frames, .n = 11, .stop_after = 11};
     assert_int_equal(run_camera(&camera), 0);
     assert_int_equal(camera.attempts, 11);
