@@ -156,6 +156,73 @@ def add_rows(args):
                 print(path.name, *row.values(), flush=True)
 
 
+# ---- table and plot -------------------------------------------------------------------------
+
+SHOWN = [("exact", "top:12"), ("exact", "top:48"), ("exact, threshold", "threshold:1"), ("exact, threshold", "threshold:4"),
+         ("exact, max-wait 0", "top:12"), ("delta", "top:12"), ("delta", "top:48"), ("tokenwise", "top:48")]
+SERIES = [("exact", "top R, exact", "#1f6fb4"), ("exact, threshold", "threshold, exact", "#2a9d5c"), ("delta", "top R, delta", "#d1495b"),
+          ("every", "every k-th frame", "#888"), ("difference", "frames that differ", "#e09f3e")]
+PANEL_W, PANEL_H, MOST_COST, MOST_LOST = 360, 220, 0.6, 2.0
+
+
+def with_rivals(rows):
+    """(row, every, difference): the rivals follow the row whose cost they have."""
+    for i, row in enumerate(rows):
+        if row["method"] not in ("every", "difference"):
+            yield row, rows[i + 1], rows[i + 2]
+
+
+def table(rows):
+    lines = ["| video | | setting | MACs | tokens' cosine: stream, every k-th, differing | lost: stream, every k-th, differing |",
+             "|---|---|---|---|---|---|"]
+    for row, every, difference in with_rivals(rows):
+        if (row["method"], row["setting"]) in SHOWN:
+            trio = (row, every, difference)
+            cosine = ", ".join(f"{float(r['tokens_cosine']):.4f}" for r in trio)
+            lost = ", ".join(f"{float(r['lost']):.2f}" for r in trio)
+            lines.append(f"| {row['video']} | {row['method']} | `{row['setting']}` | {float(row['macs']):.1%} | {cosine} | {lost} |")
+    return "\n".join(lines)
+
+
+def panel(rows, video, left, top):
+    right, bottom = left + PANEL_W, top + PANEL_H
+    x = lambda cost: left + PANEL_W * cost / MOST_COST
+    y = lambda lost: bottom - PANEL_H * min(lost, MOST_LOST) / MOST_LOST
+    yield f'<text x="{left}" y="{top - 12}" font-weight="bold">{video}</text>'
+    for tick in (0, 0.5, 1, 1.5, 2):
+        yield f'<path d="M{left} {y(tick):.1f}H{right}" stroke="#ddd"/><text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick}</text>'
+    for tick in (0, 0.2, 0.4, 0.6):
+        yield f'<path d="M{x(tick):.1f} {top}V{bottom}" stroke="#eee"/><text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:.0%}</text>'
+    for method, _, colour in SERIES:
+        points = sorted({(float(r["macs"]), float(r["lost"])) for r in rows if r["video"] == video and r["method"] == method})
+        points = [(x(cost), y(lost)) for cost, lost in points if cost <= MOST_COST]
+        line = "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+        yield f'<path d="M{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        yield from (f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in points)
+
+
+def plot(rows):
+    videos = list(dict.fromkeys(row["video"] for row in rows))
+    height = 60 + (PANEL_H + 80) * ((len(videos) + 1) // 2)
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 {height}" font-family="sans-serif" font-size="12" fill="none">',
+             f'<rect width="920" height="{height}" fill="white"/>', '<g fill="#333">']
+    for i, video in enumerate(videos):
+        lines += panel(rows, video, 60 + 470 * (i % 2), 40 + (PANEL_H + 80) * (i // 2))
+    lines.append(f'<text x="60" y="{height - 48}">down: what is lost of the features\' changes; across: operations done</text>')
+    for i, (_, name, colour) in enumerate(SERIES):
+        lines.append(f'<circle cx="{66 + 170 * i}" cy="{height - 22}" r="4" fill="{colour}"/><text x="{76 + 170 * i}" y="{height - 18}">{name}</text>')
+    return "\n".join([*lines, "</g>", "</svg>", ""])
+
+
+def write():
+    with open(RESULTS, newline="") as file:
+        rows = list(csv.DictReader(file))
+    (ROOT / "docs/images/fidelity.svg").write_text(plot(rows))
+    page = ROOT / "docs/methods.md"
+    text = re.sub(r"(<!-- fidelity -->\n).*?(<!-- end -->)", lambda m: m[1] + table(rows) + "\n" + m[2], page.read_text(), flags=re.S)
+    page.write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="*", type=Path)
@@ -169,6 +236,8 @@ def main():
     args = parser.parse_args()
     args.weights = ["-m", args.model] if args.model else ["--arch", args.arch]
     add_rows(args)
+    if args.write:
+        write()
 
 
 if __name__ == "__main__":
