@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How well streams keep a deadline: runs one in real time and appends a row to bench/results/budget.csv.
+"""How well streams keep a deadline: runs one in real time and adds a row to bench/results/budget.csv.
 
     python bench/budget.py VIDEO [--arch vit-base] [--precision f32] [--budget 40]
 
@@ -7,17 +7,15 @@ Percentiles are of the steps after the tenth; `used` is their mean over the dead
 is measured: `load` is the load average at the start.
 """
 import argparse
-import csv
-import datetime
 import json
 import os
 import subprocess
 from pathlib import Path
 
-from dense import ROOT, cpu_name
+from results import MACHINE, ROOT, machine, read_rows, save_rows
 
-RESULTS = ROOT / "bench/results/budget.csv"
-FIELDS = ["date", "commit", "cpu", "load", "video", "arch", "precision", "deadline_ms", "steps", "p50", "p95", "p99", "max", "used",
+RESULTS = "budget.csv"
+FIELDS = [*MACHINE, "run", "load", "video", "arch", "precision", "deadline_ms", "steps", "p50", "p95", "p99", "max", "used",
           "missed", "over_5_percent", "r_median"]
 
 
@@ -41,16 +39,9 @@ def main():
     parser.add_argument("--budget", type=float, default=40.0)
     parser.add_argument("--vidette", default=str(ROOT / "build/vidette"))
     args = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    row = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name(),
-           "load": round(os.getloadavg()[0], 1), "video": args.video.name, "arch": args.arch, "precision": args.precision,
-           "deadline_ms": args.budget, **measure(args)}
-    fresh = not RESULTS.exists()
-    with open(RESULTS, "a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
+    row = {**machine(), "run": len(read_rows(RESULTS)) + 1, "load": round(os.getloadavg()[0], 1), "video": args.video.name,
+           "arch": args.arch, "precision": args.precision, "deadline_ms": args.budget, **measure(args)}
+    save_rows(RESULTS, FIELDS, ["run"], [row])
     print(row)
 
 

@@ -14,12 +14,10 @@ threshold, chosen afterwards so that the cost is equal. Over all frames but the 
     lost    sum |f - dense|^2 / sum |dense - mean over time|^2 over all tokens: what part of what happens in the video is lost;
             1 is no better than a constant
 
-Rows are appended to bench/results/fidelity.csv. --write draws docs/images/fidelity.svg and the table of docs/methods.md from it.
+Rows go to bench/results/fidelity.csv. --write draws docs/images/fidelity.svg and the table of docs/methods.md from it.
 Needs numpy, av and Pillow (scripts/requirements.txt).
 """
 import argparse
-import csv
-import datetime
 import json
 import re
 import statistics
@@ -31,10 +29,11 @@ import av
 import numpy as np
 from PIL import Image
 
-from dense import ROOT, cpu_name
+from results import MACHINE, ROOT, machine, read_rows, save_rows
 
-RESULTS = ROOT / "bench/results/fidelity.csv"
-FIELDS = ["date", "commit", "cpu", "model", "video", "frames", "method", "setting", "macs", "ms", "class_cosine", "class_least",
+RESULTS = "fidelity.csv"
+KEY = ["cpu", "model", "video", "frames", "method", "setting"]
+FIELDS = [*MACHINE, "model", "video", "frames", "method", "setting", "macs", "ms", "class_cosine", "class_least",
           "tokens_cosine", "lost"]
 UPDATES = ["top:6", "top:12", "top:24", "top:48", "top:96"]
 SETTINGS = [("exact", u, ["--update", u]) for u in UPDATES]
@@ -140,20 +139,12 @@ def rows_of(args, path):
 
 
 def add_rows(args):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name(),
-              "model": args.model and Path(args.model).name or args.arch, "frames": args.frames}
-    fresh = not RESULTS.exists()
-    with open(RESULTS, "a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if fresh:
-            writer.writeheader()
-        for path in args.videos:
-            for row in rows_of(args, path):
-                row = {key: f"{value:.5f}" if isinstance(value, float) else value for key, value in row.items()}
-                writer.writerow({**common, "video": path.name, **row})
-                file.flush()
-                print(path.name, *row.values(), flush=True)
+    common = {**machine(), "model": args.model and Path(args.model).name or args.arch, "frames": args.frames}
+    for path in args.videos:
+        for row in rows_of(args, path):
+            row = {key: f"{value:.5f}" if isinstance(value, (float, np.floating)) else value for key, value in row.items()}
+            save_rows(RESULTS, FIELDS, KEY, [{**common, "video": path.name, **row}])
+            print(path.name, *row.values(), flush=True)
 
 
 # ---- table and plot -------------------------------------------------------------------------
@@ -215,8 +206,7 @@ def plot(rows):
 
 
 def write():
-    with open(RESULTS, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(RESULTS)
     (ROOT / "docs/images/fidelity.svg").write_text(plot(rows))
     page = ROOT / "docs/methods.md"
     text = re.sub(r"(<!-- fidelity -->\n).*?(<!-- end -->)", lambda m: m[1] + table(rows) + "\n" + m[2], page.read_text(), flags=re.S)
