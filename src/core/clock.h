@@ -1,4 +1,4 @@
-// A clock that only runs forward, for what is measured and never for what is decided.
+// A clock that only runs forward.
 #ifndef VIDETTE_CORE_CLOCK_H
 #define VIDETTE_CORE_CLOCK_H
 
