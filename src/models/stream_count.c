@@ -32,12 +32,14 @@ static uint64_t relative(const struct encoder *encoder, const struct extent *ext
     return extent->rows * (extent->positions * encoder->geometry->d + adds);
 }
 
-static uint64_t count_rows(const struct encoder *encoder, size_t block, const size_t picked[3]) {
+// Linear layers of the rows that passed each gate, and `residuals` rows of residual additions.
+static uint64_t count_rows(const struct encoder *encoder, size_t block, const size_t picked[3],
+                           uint64_t residuals) {
     const struct block *weights = &encoder->weights->blocks[block];
     return picked[0] * linear(weights->attention.qkv) +
            picked[1] * linear(weights->attention.proj) +
            picked[2] * (linear(weights->mlp.fc1) + linear(weights->mlp.fc2)) +
-           2 * (uint64_t)encoder->tokens * encoder->geometry->d;
+           residuals * encoder->geometry->d;
 }
 
 static uint64_t count_full(const struct encoder *encoder, const struct extent *extent) {
@@ -63,7 +65,7 @@ uint64_t stream_count_block(const struct stream *stream, size_t block, const siz
                             uint64_t afresh, bool flush) {
     const struct encoder *encoder = stream->encoder;
     const struct extent extent = extent_of(encoder, block);
-    const uint64_t linears = count_rows(encoder, block, picked);
+    const uint64_t linears = count_rows(encoder, block, picked, 2 * (uint64_t)encoder->tokens);
     if (flush) return linears + count_full(encoder, &extent);
     const uint64_t gated = linears + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
     if (extent.windowed || stream->options.attention == VDT_ATTENTION_TOKENWISE)
@@ -73,11 +75,16 @@ uint64_t stream_count_block(const struct stream *stream, size_t block, const siz
     return gated + count_exact(encoder, &extent, picked[0], afresh);
 }
 
-uint64_t stream_count_dense(const struct encoder *encoder) {
-    const struct stream stream = {.encoder = (struct encoder *)(uintptr_t)encoder};
-    const size_t n = encoder->tokens, all[3] = {n, n, n};
-    uint64_t macs = (uint64_t)n * encoder->geometry->d;
-    for (size_t i = 0; i < encoder->weights->n_blocks; i++)
-        macs += stream_count_block(&stream, i, all, 0, true);
+uint64_t stream_count_clip(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
+    const uint64_t d = encoder->geometry->d;
+    uint64_t n = kept, macs = kept * d;
+    for (size_t i = 0; i < encoder->weights->n_blocks; i++) {
+        const uint64_t left = layers ? layers[i] : n;
+        struct extent extent = extent_of(encoder, i);
+        if (!extent.windowed) extent.rows = extent.keys = n;
+        macs +=
+            count_rows(encoder, i, (size_t[]){n, n, left}, n + left) + count_full(encoder, &extent);
+        n = left;
+    }
     return macs;
 }
