@@ -4,6 +4,8 @@
     python scripts/train_demo.py --data surveillance-fight --out build/tiny --cv      # leaves build/train-demo
     python scripts/train_rlt.py --data surveillance-fight --out build/tiny-rlt --cv build/folds
 
+share/fight-videomae-tiny-rlt is what it gave; its card and vidette.json were written by hand.
+
 The finished demo model teaches a copy of itself that sees kept tubelets alone. In every step one tau is drawn for the
 batch (some steps tau = 0, some without RLT), the decision is Vidette's own on the bytes of the augmented clips
 (`ref/rlt.py`, run_head), and each kept token has its run length three times over: as a learned embedding, as log l
@@ -18,7 +20,7 @@ themselves alone, stays 0: with all tokens kept the model is the dense one. `--c
 random in place of RLT's, all else equal: what the fine-tuning would give without RLT's choice of tokens.
 
 `--cv DIR` does the same from the five models of train_demo.py's folds and writes each as a directory, and lists of the
-clips held out, for bench/eval_folds.py. Two cores, otherwise idle: two minutes, ten with --cv.
+clips held out, for bench/eval_folds.py. Two cores, otherwise idle: three minutes, ten with --cv.
 """
 import argparse
 import multiprocessing
