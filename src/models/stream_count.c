@@ -61,29 +61,35 @@ static uint64_t count_delta(const struct encoder *encoder, const struct extent *
     return 4 * m * n * d + relative(encoder, extent, true) + n * d + h * n * n + m * d + 2 * n * d;
 }
 
-uint64_t stream_count_block(const struct stream *stream, size_t block, const size_t picked[3],
-                            uint64_t afresh, bool flush) {
-    const struct encoder *encoder = stream->encoder;
+// Without gates: n tokens attend, `left` of them pass the MLP.
+static uint64_t count_ungated(const struct encoder *encoder, size_t block, uint64_t n,
+                              uint64_t left) {
+    struct extent extent = extent_of(encoder, block);
+    if (!extent.windowed) extent.rows = extent.keys = n;
+    return count_rows(encoder, block, (size_t[]){n, n, left}, n + left) +
+           count_full(encoder, &extent);
+}
+
+uint64_t stream_count_flush(const struct encoder *encoder, size_t block) {
+    return count_ungated(encoder, block, encoder->tokens, encoder->tokens);
+}
+
+uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
+                            const size_t picked[3], uint64_t afresh) {
+    const uint64_t n = encoder->tokens;
     const struct extent extent = extent_of(encoder, block);
-    const uint64_t linears = count_rows(encoder, block, picked, 2 * (uint64_t)encoder->tokens);
-    if (flush) return linears + count_full(encoder, &extent);
-    const uint64_t gated = linears + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
-    if (extent.windowed || stream->options.attention == VDT_ATTENTION_TOKENWISE)
+    const uint64_t gated = count_rows(encoder, block, picked, 2 * n) + 3 * n * encoder->geometry->d;
+    if (extent.windowed || attention == VDT_ATTENTION_TOKENWISE)
         return gated + count_full(encoder, &extent);
-    if (stream->options.attention == VDT_ATTENTION_DELTA)
-        return gated + count_delta(encoder, &extent, picked[0]);
+    if (attention == VDT_ATTENTION_DELTA) return gated + count_delta(encoder, &extent, picked[0]);
     return gated + count_exact(encoder, &extent, picked[0], afresh);
 }
 
 uint64_t stream_count_clip(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
-    const uint64_t d = encoder->geometry->d;
-    uint64_t n = kept, macs = kept * d;
+    uint64_t n = kept, macs = kept * encoder->geometry->d;
     for (size_t i = 0; i < encoder->weights->n_blocks; i++) {
         const uint64_t left = layers ? layers[i] : n;
-        struct extent extent = extent_of(encoder, i);
-        if (!extent.windowed) extent.rows = extent.keys = n;
-        macs +=
-            count_rows(encoder, i, (size_t[]){n, n, left}, n + left) + count_full(encoder, &extent);
+        macs += count_ungated(encoder, i, n, left);
         n = left;
     }
     return macs;
