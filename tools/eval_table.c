@@ -28,7 +28,7 @@ void eval_interval(const struct eval_row *row, double *low, double *high) {
 }
 
 const char *eval_kind_name(enum eval_kind kind) {
-    static const char *const names[] = {"dense", "method", "random", "frames"};
+    static const char *const names[] = {"dense", "method", "random", "plain", "frames"};
     return names[kind];
 }
 
@@ -108,7 +108,7 @@ void eval_print_csv(const struct eval_table *table, FILE *file) {
 // Two frames side by side; x is the share of operations done, 0..1, y from `floor` to 1.
 enum { WIDTH = 920, HEIGHT = 380, LEFT = 60, TOP = 50, SIDE = 360, TALL = 260, GAP = 470 };
 
-static const char *const colours[] = {"#111111", "#0a7d4b", "#c0392b", "#2c6fbb"};
+static const char *const colours[] = {"#111111", "#0a7d4b", "#c0392b", "#e59866", "#2c6fbb"};
 
 static double x_of(double panel, double x) {
     return LEFT + panel * GAP + x * SIDE;
@@ -151,7 +151,8 @@ static void plot_point(FILE *file, const struct eval_row *row, double x, double 
         fprintf(file,
                 "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" stroke=\"%s\" stroke-width=\"2\" "
                 "fill=\"%s\">",
-                x, y, colour, row->kind == EVAL_RANDOM ? "white" : colour);
+                x, y, colour,
+                row->kind == EVAL_RANDOM || row->kind == EVAL_PLAIN ? "white" : colour);
     fprintf(file, "<title>%s: rlt %s, tome %s, %s</title></%s>\n", eval_kind_name(row->kind),
             row->rlt, row->tome, about, row->kind == EVAL_FRAMES ? "path" : "circle");
 }
@@ -169,7 +170,7 @@ static double lowest(const struct eval_table *table, bool accuracy) {
 void eval_plot(const struct eval_table *table, FILE *file) {
     const double floors[2] = {lowest(table, true), lowest(table, false)};
     static const char *const legend[] = {"dense", "method", "random, as many tokens",
-                                         "fewer frames, same cost"};
+                                         "without run lengths", "fewer frames, same cost"};
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
             "font-family=\"sans-serif\" font-size=\"12\" fill=\"none\">\n"
@@ -177,9 +178,9 @@ void eval_plot(const struct eval_table *table, FILE *file) {
             WIDTH, HEIGHT, WIDTH, HEIGHT);
     plot_frame(file, 0.0, "accuracy, with its 95 % interval", floors[0]);
     plot_frame(file, 1.0, "agreement with the dense model", floors[1]);
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < 5; k++) {
         const struct eval_row sample = {.kind = (enum eval_kind)k};
-        const double x = LEFT + 10 + 180.0 * (double)k, y = HEIGHT - 16;
+        const double x = LEFT + 10 + 170.0 * (double)k, y = HEIGHT - 16;
         plot_point(file, &sample, x, y, "legend");
         fprintf(file, "<text x=\"%.0f\" y=\"%.0f\">%s</text>\n", x + 10, y + 4, legend[k]);
     }

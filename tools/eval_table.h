@@ -10,7 +10,8 @@
 enum eval_kind {
     EVAL_DENSE,
     EVAL_METHOD,
-    EVAL_RANDOM, // RLT's control: as many tokens, drawn at random
+    EVAL_RANDOM, // RLT's control: as many tokens, drawn at random, with its method's run lengths
+    EVAL_PLAIN,  // the same without run lengths, where its method has them
     EVAL_FRAMES, // as if frames were left out: whole steps in time at about the same cost
 };
 
@@ -38,7 +39,8 @@ struct eval_clip {
     size_t predicted, label, dense; // class ids; dense: what the dense model predicts
     double cosine;                  // of the logits and the dense model's
     double ms;                      // from bytes to logits
-    uint64_t kept, total, final, macs, macs_dense;
+    uint64_t kept, total, final, macs, macs_dense; // operations by the rule that was asked for
+    uint64_t cost;                                 // by the plain rule: what `frames` is to match
 };
 
 void eval_add(struct eval_row *row, const struct eval_clip *clip);

@@ -177,11 +177,11 @@ static int allocate(struct pipeline *p) {
 // FNV-1a over everything that decides what the output holds.
 uint64_t command_identity(const struct settings *s, const char *command) {
     uint64_t hash = 0xcbf29ce484222325u;
-    char numbers[256];
-    const int n =
-        snprintf(numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d", (int)s->sampling,
-                 s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
-                 (int)s->pool, s->layer, s->top, s->logits, (int)s->precision);
+    char numbers[272];
+    const int n = snprintf(numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d %d",
+                           (int)s->sampling, s->views_time, s->views_space, s->seconds, s->rate,
+                           s->frames, s->size, (int)s->pool, s->layer, s->top, s->logits,
+                           (int)s->precision, s->macs_eventful);
     const char *const *reduction = s->reduction.texts;
     const char *texts[] = {command,
                            s->model ? s->model : "",
