@@ -24,7 +24,8 @@ Steps, each one function below:
 `--cv` repeats steps 4 and 5 in five folds of train + validation: that is where the recipe was chosen, and
 the card says what it gave. Two cores of a 2023 server, otherwise idle: about 15 minutes,
 45 with --cv.
-The working folder (--work) takes 1.6 GB; finished parts found in it are not computed again.
+The working folder (--work) takes 1.6 GB; finished parts found in it are not computed again, and
+scripts/train_rlt.py goes on from there with RLT in the loop.
 Needs torch, transformers 4.57, PyAV and Pillow 12. Seeds are fixed, but bfloat16 arithmetic differs between
 processors, so another machine gives another model, a few clips better or worse.
 """

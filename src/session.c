@@ -1,5 +1,6 @@
 // A session: one plan, one block of memory, one thread at a time.
 #include "models/model.h"
+#include "models/stream_count.h"
 #include "session.h"
 
 void vdt_session_options_init(vdt_session_options *options) {
@@ -318,7 +319,12 @@ vdt_status vdt_session_tokens(vdt_tokens *tokens, const vdt_session *session, si
                            .source = sequence->source + first,
                            .macs = encoder->clip_macs[clip] * snippets,
                            .macs_dense = encoder->dense_macs[clip] * snippets};
+    tokens->macs_eventful = stream_count_clip(encoder, tokens->kept, tokens->layers) * snippets;
+    tokens->macs_eventful_dense = stream_count_clip(encoder, encoder->tokens, NULL) * snippets;
     if (session->factorised.encoder) {
+        const uint64_t temporal = factorised_count(&session->factorised, snippets);
+        tokens->macs_eventful += temporal;
+        tokens->macs_eventful_dense += temporal;
         tokens->macs += factorised_macs(&session->factorised);
         tokens->macs_dense += factorised_macs(&session->factorised);
     }

@@ -79,7 +79,7 @@ int session_prepare_stream(struct vdt_session *session, vdt_error *error) {
         .gates = 3 * session->encoder.geometry->blocks,
         .updated = stream->updated,
         .macs_eventful_dense =
-            stream_count_dense(&session->encoder) +
+            stream_count_clip(&session->encoder, session->encoder.tokens, NULL) +
             (session->factorised.encoder
                  ? factorised_count(&session->factorised, session->factorised.snippets)
                  : 0),

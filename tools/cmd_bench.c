@@ -114,7 +114,7 @@ static void print_ms(struct json_out *json, const char *key, const struct timing
     json_close(json, '}');
 }
 
-static void print_json(const struct measurement *m, const char *name, size_t batch) {
+static void print_json(const struct measurement *m, const char *name, size_t batch, bool eventful) {
     struct json_out json;
     json_begin(&json, stdout);
     json_open(&json, '{');
@@ -124,7 +124,7 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     json_text(&json, vdt_precision_name(m->precision));
     json_key(&json, "batch");
     json_integer(&json, batch);
-    token_counts_print(&json, &m->counts);
+    token_counts_print(&json, &m->counts, eventful);
     print_ms(&json, "ms", &m->run);
     if (m->reduced) {
         print_ms(&json, "ms_dense", &m->dense);
@@ -235,7 +235,7 @@ int bench_run(const struct settings *settings) {
         if (status)
             fprintf(stderr, "vidette: %s\n", error.status ? error.message : "out of memory");
         else if (settings->json)
-            print_json(&m, name, batch);
+            print_json(&m, name, batch, settings->macs_eventful);
         else
             print_text(&m, context, name, batch);
     }

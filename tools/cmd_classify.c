@@ -97,7 +97,7 @@ static void print_json(const struct classify *c, const struct result *r, FILE *f
         json_key(&json, "logits");
         json_floats(&json, r->logits, c->shape->logits);
     }
-    token_counts_print(&json, &r->counts);
+    token_counts_print(&json, &r->counts, c->settings->macs_eventful);
     if (r->lost > 0) {
         json_key(&json, "lost");
         json_integer(&json, r->lost);

@@ -69,7 +69,7 @@ static int write_result(void *user, const struct result *r, struct output *outpu
     json_number(&json, r->times[0], 9);
     json_number(&json, r->times[r->n_frames - 1], 9);
     json_close(&json, ']');
-    token_counts_print(&json, &r->counts);
+    token_counts_print(&json, &r->counts, e->settings->macs_eventful);
     json_key(&json, "shape");
     json_open(&json, '[');
     for (size_t i = 0; i < e->shape->feature_dimensions; i++)

@@ -1,6 +1,6 @@
 // vidette eval: accuracy beside cost over a labelled list, for every setting of a sweep, each with its
-// controls: as many tokens drawn at random, and whole steps left out at about the same cost. The settings are of
-// clips (rlt, tome) or, for models of snippets, of streams (update, attention).
+// controls: as many tokens drawn at random, with run lengths and without, and whole steps left out at about the same
+// cost. The settings are of clips (rlt, tome) or, for models of snippets, of streams (update, attention).
 //
 // Every clip is read once and runs through all settings. With -o FILE.csv the table goes there, its picture to
 // FILE.svg, and what each clip gave to FILE.clips.csv, which an interrupted run with --resume goes on from.
@@ -102,10 +102,11 @@ static int add_stream(struct eval *e, const char *update, const char *attention)
     return 0;
 }
 
-// A method and its controls: random and frames for clips that RLT cuts, frames for clips that are merged.
+// A method and its controls: random (with run lengths and, where the method has them, without) and frames for
+// clips that RLT cuts, frames for clips that are merged.
 static int add_method(struct eval *e, const char *rlt, const char *tome) {
-    if (e->table.n + 3 > MOST_ROWS) {
-        fprintf(stderr, "vidette: --sweep: expected at most %d settings\n", MOST_ROWS / 3);
+    if (e->table.n + 4 > MOST_ROWS) {
+        fprintf(stderr, "vidette: --sweep: expected at most %d settings\n", MOST_ROWS / 4);
         return -1;
     }
     if (e->table.streams) return add_stream(e, rlt, tome);
@@ -120,13 +121,14 @@ static int add_method(struct eval *e, const char *rlt, const char *tome) {
     }
     const bool drops = row->reduction.rlt.mode != VDT_RLT_OFF;
     for (int kind = EVAL_RANDOM; kind <= EVAL_FRAMES && e->shape->frames > 1; kind++) {
-        if (kind == EVAL_RANDOM && !drops) continue;
+        if (kind != EVAL_FRAMES && !drops) continue;
+        if (kind == EVAL_PLAIN && row->reduction.rlt.lengths == 0) continue;
         struct eval_row *control = add_row(e, (enum eval_kind)kind, rlt, tome);
         if (!control) return -1;
         control->method = method;
-        control->reduction.rlt.lengths = 0;
+        if (kind == EVAL_PLAIN) control->reduction.rlt.lengths = 0;
         control->reduction.rlt.keep = e->shape->tokens;
-        control->reduction.rlt.mode = kind == EVAL_RANDOM ? VDT_RLT_RANDOM : VDT_RLT_EVEN;
+        control->reduction.rlt.mode = kind == EVAL_FRAMES ? VDT_RLT_EVEN : VDT_RLT_RANDOM;
         if (kind == EVAL_FRAMES) control->reduction.tome.mode = VDT_TOME_OFF;
     }
     return 0;
@@ -281,11 +283,11 @@ static double cosine(const float *a, const float *b, size_t n) {
 // A control's budget follows what its method did with the same clip.
 static uint32_t budget(const struct eval *e, const struct eval_row *row,
                        const struct eval_clip *method) {
-    if (row->kind == EVAL_RANDOM) return (uint32_t)method->kept;
+    if (row->kind != EVAL_FRAMES) return (uint32_t)method->kept;
     size_t best = 1;
     for (size_t i = 1; i <= e->steps && i <= MOST_STEPS; i++) {
-        const double now = fabs((double)e->step_macs[i] - (double)method->macs);
-        if (now < fabs((double)e->step_macs[best] - (double)method->macs)) best = i;
+        const double now = fabs((double)e->step_macs[i] - (double)method->cost);
+        if (now < fabs((double)e->step_macs[best] - (double)method->cost)) best = i;
     }
     return (uint32_t)(e->prefix + best * e->step_tokens);
 }
@@ -294,6 +296,7 @@ static uint32_t budget(const struct eval *e, const struct eval_row *row,
 static vdt_status run_whole(struct eval *e, size_t i, const vdt_clip *clip, float *logits,
                             struct eval_clip clips[], vdt_error *error) {
     const struct eval_row *row = &e->table.rows[i];
+    const bool eventful = e->settings->macs_eventful;
     vdt_stats stats;
     vdt_tokens tokens;
     vdt_rlt_options rlt = rlt_of(e, row);
@@ -309,8 +312,9 @@ static vdt_status run_whole(struct eval *e, size_t i, const vdt_clip *clip, floa
                            .kept = tokens.kept,
                            .total = tokens.total,
                            .final = tokens.layers[tokens.n_layers - 1],
-                           .macs = tokens.macs,
-                           .macs_dense = tokens.macs_dense};
+                           .macs = eventful ? tokens.macs_eventful : tokens.macs,
+                           .macs_dense = eventful ? tokens.macs_eventful_dense : tokens.macs_dense,
+                           .cost = tokens.macs};
     return VDT_OK;
 }
 
@@ -330,7 +334,8 @@ static vdt_status run_snippets(struct eval *e, size_t i, const vdt_clip *clip, f
                                   .kept = result.updated,
                                   .total = result.tokens,
                                   .macs = result.macs,
-                                  .macs_dense = dense};
+                                  .macs_dense = dense,
+                                  .cost = result.macs};
     return status;
 }
 
@@ -579,6 +584,9 @@ static int check_usage(const struct settings *s) {
         fprintf(stderr,
                 "vidette: eval: expected settings of clips (rlt, tome) or of streams (update, "
                 "attention), found both\n");
+    } else if (of_streams(s) && s->macs_eventful) {
+        fprintf(stderr,
+                "vidette: --macs: expected plain for settings of streams, found eventful\n");
     } else if (of_streams(s) && s->write_recommendation) {
         fprintf(stderr, "vidette: --write-recommendation: expected settings of clips (rlt, tome), "
                         "found some of streams\n");

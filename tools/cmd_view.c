@@ -171,7 +171,7 @@ static void print_json(const struct result *r) {
     json_text(&json, r->input);
     json_key(&json, "clip");
     json_integer(&json, r->clip);
-    token_counts_print(&json, &r->counts);
+    token_counts_print(&json, &r->counts, false);
     json_close(&json, '}');
     json_end_line(&json);
 }

@@ -28,7 +28,7 @@ void eval_interval(const struct eval_row *row, double *low, double *high) {
 }
 
 const char *eval_kind_name(enum eval_kind kind) {
-    static const char *const names[] = {"dense", "method", "random", "frames"};
+    static const char *const names[] = {"dense", "method", "random", "plain", "frames"};
     return names[kind];
 }
 
@@ -133,6 +133,7 @@ static const struct series series[2][MOST_SERIES] = {
     {{"dense", "#111111", {.kind = EVAL_DENSE}},
      {"method", "#0a7d4b", {.kind = EVAL_METHOD}},
      {"random, as many tokens", "#c0392b", {.kind = EVAL_RANDOM}},
+     {"without run lengths", "#e59866", {.kind = EVAL_PLAIN}},
      {"fewer frames, same cost", "#2c6fbb", {.kind = EVAL_FRAMES}}},
     {{"dense", "#111111", {.kind = EVAL_DENSE}},
      {"exact", "#0a7d4b", {.kind = EVAL_METHOD, .stream.attention = VDT_ATTENTION_EXACT}},
@@ -184,7 +185,8 @@ static void plot_point(FILE *file, const struct eval_table *table, const struct 
     const char *colour = colour_of(table, row);
     const bool ring = table->streams && row->kind == EVAL_METHOD &&
                       row->stream.attention == VDT_ATTENTION_TOKENWISE; // lies over exact's
-    const char *fill = row->kind == EVAL_RANDOM ? "white" : ring ? "none" : colour;
+    const bool random = row->kind == EVAL_RANDOM || row->kind == EVAL_PLAIN;
+    const char *fill = random ? "white" : ring ? "none" : colour;
     if (row->kind == EVAL_FRAMES)
         fprintf(file, "<path d=\"M%.1f %.1fl8 8m0-8l-8 8\" stroke=\"%s\" stroke-width=\"2\">",
                 x - 4, y - 4, colour);
@@ -219,7 +221,7 @@ void eval_plot(const struct eval_table *table, FILE *file) {
     plot_frame(file, 1.0, "agreement with the dense model", floors[1]);
     for (size_t k = 0; k < MOST_SERIES && series[table->streams][k].name; k++) {
         const struct series *s = &series[table->streams][k];
-        const double x = LEFT + 10 + (table->streams ? 150.0 : 180.0) * (double)k, y = HEIGHT - 16;
+        const double x = LEFT + 10 + (table->streams ? 150.0 : 170.0) * (double)k, y = HEIGHT - 16;
         plot_point(file, table, &s->sample, x, y, "legend");
         fprintf(file, "<text x=\"%.0f\" y=\"%.0f\">%s</text>\n", x + 10, y + 4, s->name);
     }

@@ -10,7 +10,8 @@
 enum eval_kind {
     EVAL_DENSE,
     EVAL_METHOD,
-    EVAL_RANDOM, // RLT's control: as many tokens, drawn at random
+    EVAL_RANDOM, // RLT's control: as many tokens, drawn at random, with its method's run lengths
+    EVAL_PLAIN,  // the same without run lengths, where its method has them
     EVAL_FRAMES, // as if frames were left out: whole steps in time at about the same cost; of a stream, every
                  // k-th snippet computed in full, the class token taken over in between
 };
@@ -44,7 +45,8 @@ struct eval_clip {
     double ms;                      // from bytes to logits
     uint64_t kept, total,
         final; // tokens; of a stream: that passed the gates, that stood before them, none
-    uint64_t macs, macs_dense;
+    uint64_t macs, macs_dense; // operations by the rule that was asked for
+    uint64_t cost;             // by the plain rule: what `frames` is to match
 };
 
 void eval_add(struct eval_row *row, const struct eval_clip *clip);

@@ -177,12 +177,12 @@ static int allocate(struct pipeline *p) {
 // FNV-1a over everything that decides what the output holds.
 uint64_t command_identity(const struct settings *s, const char *command) {
     uint64_t hash = 0xcbf29ce484222325u;
-    char numbers[256];
+    char numbers[288];
     const int n = snprintf(
-        numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d %.17g %u %d %.17g",
+        numbers, sizeof numbers, "%d %u %u %g %u %u %u %d %d %u %d %d %d %.17g %u %d %.17g",
         (int)s->sampling, s->views_time, s->views_space, s->seconds, s->rate, s->frames, s->size,
-        (int)s->pool, s->layer, s->top, s->logits, (int)s->precision, s->stream.floor,
-        s->stream.max_wait, (int)s->stream.still, s->stream.still_tolerance);
+        (int)s->pool, s->layer, s->top, s->logits, (int)s->precision, s->macs_eventful,
+        s->stream.floor, s->stream.max_wait, (int)s->stream.still, s->stream.still_tolerance);
     const char *const *reduction = s->reduction.texts;
     const char *texts[] = {command,
                            s->model ? s->model : "",

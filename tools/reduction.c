@@ -163,6 +163,8 @@ void token_counts_add(struct token_counts *counts, const vdt_tokens *tokens) {
     counts->kept += tokens->kept;
     counts->macs += tokens->macs;
     counts->macs_dense += tokens->macs_dense;
+    counts->macs_eventful += tokens->macs_eventful;
+    counts->macs_eventful_dense += tokens->macs_eventful_dense;
     counts->n_layers = tokens->n_layers;
     for (size_t i = 0; i < tokens->n_layers; i++) counts->layers[i] += tokens->layers[i];
 }
@@ -172,7 +174,7 @@ static void put_integer(struct json_out *json, const char *key, uint64_t value) 
     json_integer(json, value);
 }
 
-void token_counts_print(struct json_out *json, const struct token_counts *counts) {
+void token_counts_print(struct json_out *json, const struct token_counts *counts, bool eventful) {
     json_key(json, "tokens");
     json_open(json, '{');
     put_integer(json, "total", counts->total);
@@ -185,8 +187,8 @@ void token_counts_print(struct json_out *json, const struct token_counts *counts
     json_close(json, '}');
     json_key(json, "macs");
     json_open(json, '{');
-    put_integer(json, "dense", counts->macs_dense);
-    put_integer(json, "done", counts->macs);
+    put_integer(json, "dense", eventful ? counts->macs_eventful_dense : counts->macs_dense);
+    put_integer(json, "done", eventful ? counts->macs_eventful : counts->macs);
     json_close(json, '}');
 }
 

@@ -40,15 +40,15 @@ void reduction_apply(const struct reduction *reduction, vdt_session_options *opt
 // Token counts of a clip, summed over its views.
 struct token_counts {
     uint64_t total, kept;
-    uint64_t macs, macs_dense;
+    uint64_t macs, macs_dense, macs_eventful, macs_eventful_dense;
     uint32_t n_layers;
     uint64_t layers[REDUCTION_LIST]; // (n_layers)
 };
 
 void token_counts_add(struct token_counts *counts, const vdt_tokens *tokens);
 
-// "tokens":{...},"macs":{...}
-void token_counts_print(struct json_out *json, const struct token_counts *counts);
+// "tokens":{...},"macs":{...}, operations by the plain rule or that of the Eventful paper
+void token_counts_print(struct json_out *json, const struct token_counts *counts, bool eventful);
 
 // The members of a line of --indices: "kept", "lengths", "source", "tokens_left".
 void reduction_print_indices(struct json_out *json, const vdt_tokens *tokens);

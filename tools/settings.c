@@ -292,7 +292,7 @@ static const struct option options[] = {
      "serve a changed token after N steps at the latest (default 30)"},
     {"attention", 0, "MODE", FOR_UPDATE, set_attention, "exact, delta or tokenwise",
      "exact (default), delta (the paper's) or tokenwise"},
-    {"macs", 0, "RULE", FOR_STREAM | FOR_BENCH, set_macs, "plain or eventful",
+    {"macs", 0, "RULE", FOR_LISTS | FOR_STREAM | FOR_BENCH, set_macs, "plain or eventful",
      "how operations are counted: plain (default) or eventful"},
     {"realtime", 0, NULL, FOR_STREAM, set_realtime, NULL,
      "go on with the newest frame when late, count the dropped"},

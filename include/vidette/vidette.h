@@ -392,6 +392,9 @@ typedef struct vdt_tokens {
     const uint32_t *lengths; // (kept) tubelets it stands for there; they sum to T / s at each place
     const uint32_t *source;  // (total) the row after the last block that stands for each token
     uint64_t macs, macs_dense; // multiply-adds of this clip
+    // the same by the counting rule of the Eventful paper, which adds biases, residuals and positions and
+    // leaves out patch embedding and heads
+    uint64_t macs_eventful, macs_eventful_dense;
 } vdt_tokens;
 
 VDT_API void vdt_session_options_init(vdt_session_options *options);

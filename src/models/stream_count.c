@@ -32,12 +32,14 @@ static uint64_t relative(const struct encoder *encoder, const struct extent *ext
     return extent->rows * (extent->positions * encoder->geometry->d + adds);
 }
 
-static uint64_t count_rows(const struct encoder *encoder, size_t block, const size_t picked[3]) {
+// Linear layers of the rows that passed each gate, and `residuals` rows of residual additions.
+static uint64_t count_rows(const struct encoder *encoder, size_t block, const size_t picked[3],
+                           uint64_t residuals) {
     const struct block *weights = &encoder->weights->blocks[block];
     return picked[0] * linear(weights->attention.qkv) +
            picked[1] * linear(weights->attention.proj) +
            picked[2] * (linear(weights->mlp.fc1) + linear(weights->mlp.fc2)) +
-           2 * (uint64_t)encoder->tokens * encoder->geometry->d;
+           residuals * encoder->geometry->d;
 }
 
 static uint64_t count_full(const struct encoder *encoder, const struct extent *extent) {
@@ -59,25 +61,36 @@ static uint64_t count_delta(const struct encoder *encoder, const struct extent *
     return 4 * m * n * d + relative(encoder, extent, true) + n * d + h * n * n + m * d + 2 * n * d;
 }
 
+// Without gates: n tokens attend, `left` of them pass the MLP.
+static uint64_t count_ungated(const struct encoder *encoder, size_t block, uint64_t n,
+                              uint64_t left) {
+    struct extent extent = extent_of(encoder, block);
+    if (!extent.windowed) extent.rows = extent.keys = n;
+    return count_rows(encoder, block, (size_t[]){n, n, left}, n + left) +
+           count_full(encoder, &extent);
+}
+
 uint64_t stream_count_flush(const struct encoder *encoder, size_t block) {
-    const size_t n = encoder->tokens, all[3] = {n, n, n};
-    const struct extent extent = extent_of(encoder, block);
-    return count_rows(encoder, block, all) + count_full(encoder, &extent);
+    return count_ungated(encoder, block, encoder->tokens, encoder->tokens);
 }
 
 uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
                             const size_t picked[3], uint64_t afresh) {
+    const uint64_t n = encoder->tokens;
     const struct extent extent = extent_of(encoder, block);
-    const uint64_t gated =
-        count_rows(encoder, block, picked) + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
+    const uint64_t gated = count_rows(encoder, block, picked, 2 * n) + 3 * n * encoder->geometry->d;
     if (extent.windowed || attention == VDT_ATTENTION_TOKENWISE)
         return gated + count_full(encoder, &extent);
     if (attention == VDT_ATTENTION_DELTA) return gated + count_delta(encoder, &extent, picked[0]);
     return gated + count_exact(encoder, &extent, picked[0], afresh);
 }
 
-uint64_t stream_count_dense(const struct encoder *encoder) {
-    uint64_t macs = (uint64_t)encoder->tokens * encoder->geometry->d;
-    for (size_t i = 0; i < encoder->weights->n_blocks; i++) macs += stream_count_flush(encoder, i);
+uint64_t stream_count_clip(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
+    uint64_t n = kept, macs = kept * encoder->geometry->d;
+    for (size_t i = 0; i < encoder->weights->n_blocks; i++) {
+        const uint64_t left = layers ? layers[i] : n;
+        macs += count_ungated(encoder, i, n, left);
+        n = left;
+    }
     return macs;
 }

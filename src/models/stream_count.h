@@ -14,7 +14,9 @@ uint64_t stream_count_flush(const struct encoder *encoder, size_t block);
 uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
                             const size_t picked[3], uint64_t afresh);
 
-// The dense model, position additions included.
-uint64_t stream_count_dense(const struct encoder *encoder);
+// A clip without gates, position additions included: `kept` tokens enter block 1 and layers[i] leave the
+// attention of block i (RLT, ToMe); without `layers` as many as entered. What matching and merging add is
+// not counted. encoder->tokens and no `layers` give the dense model.
+uint64_t stream_count_clip(const struct encoder *encoder, size_t kept, const uint32_t *layers);
 
 #endif

@@ -28,6 +28,18 @@ agree fight-vivit-tiny f32 1e-5
 agree fight-vivit-tiny bf16 0.05
 agree fight-vivit-tiny int8 0.1
 
+# The model with RLT in the loop follows its recommendation: tokens kept and logits as PyTorch has them
+# (scripts/train_rlt.py; float32).
+for clip in "$share"/clips/*.mp4; do
+    expected=$(grep "/$(basename "$clip")," "$share/fight-videomae-tiny-rlt/sample_logits.csv" | cut -d , -f 2-)
+    run classify -m "$share/fight-videomae-tiny-rlt" --precision f32 --json --logits "$clip"
+    expect_status 0
+    found=$(sed 's/.*"logits":\[\([^]]*\)\].*"kept":\([0-9]*\).*/\2,\1/' "$out")
+    echo "$expected,$found" | awk -F , '
+        { for (i = 1; i <= 3; i++) { d = $i - $(i + 3); if (!(d <= 5e-5 && -d <= 5e-5)) exit 1 }; exit NF != 6 }' ||
+        fail "$clip with RLT: expected $expected, found $found"
+done
+
 command="vidette classify (no -m)"
 run classify --precision f32 "$share/clips/fi003.mp4"
 expect_status 0

@@ -46,6 +46,9 @@ run classify -m "$model" "$clip" --json --rate 1 --rlt keep:40 --tome 7
 [ "$(tokens)" = '{"total":128,"kept":40,"final":19,"layers":[33,26,19]}' ] || fail "expected 40 tokens, 7 fewer a block"
 run classify -m "$model" "$clip" --rate 1 --rlt 0.1 --tome 5%
 grep -q "tokens" "$out" || fail "expected the counts"
+# D = 36, 3 blocks, MLP 56: (n + left) d + the linear layers with biases + 2 n n d, and n d for positions
+run classify -m "$model" "$clip" --json --rate 1 --rlt keep:40 --tome 7 --macs eventful
+[ "$("$json" get macs <"$out")" = "{\"dense\":7200768,\"done\":1099236}" ] || fail "expected the Eventful rule"
 run info -m "$model" --json --rlt keep:40 --tome 7
 expect_lines 1 macs macs_reduced tokens_kept tokens_final
 [ "$("$json" get tokens_final <"$out")" = 19 ] || fail "expected what classify counts"
@@ -70,10 +73,11 @@ expect_error 2 --indices --resume
 run classify -m "$model" "$clip" --indices "$work/no/such/place.json"
 expect_error 1 place.json
 
-echo "packing and threads"
-run classify -m "$model" "$clip" "$clip" "$clip" --json --logits --rate 1 --rlt 0.1 --tome 4 --batch 3 --threads 2
+echo "packing and threads, clips of different size"
+other=$golden/videomae_mean/source.npy
+run classify -m "$model" "$clip" "$other" "$clip" --json --logits --rate 1 --rlt 0.1 --tome 4 --batch 3 --threads 2
 without_times <"$out" >"$work/packed"
-run classify -m "$model" "$clip" "$clip" "$clip" --json --logits --rate 1 --rlt 0.1 --tome 4 --batch 1 --threads 1
+run classify -m "$model" "$clip" "$other" "$clip" --json --logits --rate 1 --rlt 0.1 --tome 4 --batch 1 --threads 1
 without_times <"$out" | cmp -s - "$work/packed" || fail "expected the same result packed and alone"
 run classify -m "$model" "$clip" --json --rate 1 --sampling multi:2x1 --tome 4
 [ "$("$json" get macs <"$out")" != "" ] || fail "expected the operations of both views"
@@ -105,6 +109,14 @@ run eval -m "$model" "$work/wrong.csv"
 expect_error 1 "line 2" nobody
 run eval -m "$model" "$work/none.csv"
 expect_error 1 none.csv
+
+run eval -m "$model" "$list" --rate 1 --rlt keep:60 --tome 4 --rlt-lengths bias,pool --json
+expect_status 0
+[ "$(grep -c '"kind":"plain"' "$out")" -eq 1 ] || fail "expected the control without run lengths"
+expect_lines 5 kind
+[ "$("$json" get cosine <"$out" | sed -n 3p)" != "$("$json" get cosine <"$out" | sed -n 4p)" ] || fail "expected run lengths to count"
+run eval -m "$model" "$list" --rate 1 --rlt keep:60 --tome 4 --rlt-lengths bias,pool --json --macs eventful
+[ "$("$json" get macs_dense <"$out" | head -1)" -eq 7200768 ] || fail "expected the Eventful rule"
 
 echo "recommendations"
 cp -r "$model" "$work/model"

@@ -138,7 +138,8 @@ for sweep in update=top update=top:x update=fraction:2 update=threshold:-1 updat
     expect_error 1 --sweep "${sweep#*=}"
 done
 for arguments in "--update top:x" "--attention none" "--sweep update=all --sweep update=top:1" \
-    "--sweep update=all --sweep rlt=0.1" "--update all --tome 1" "--update all --write-recommendation"; do
+    "--sweep update=all --sweep rlt=0.1" "--update all --tome 1" "--update all --write-recommendation" \
+    "--update all --macs eventful"; do
     run eval -m "$snippets" "$list" $arguments
     expect_error 2
 done
