@@ -27,6 +27,7 @@ struct stream_options {
     double tau;              // its tolerance
     double deadline;         // ms a step: r is chosen to meet it; 0: none
     double std[3], range;    // of the processor
+    bool record;             // `patches` and `passed` are kept
 };
 
 // One block's state.
@@ -70,6 +71,8 @@ struct stream {
     // Of the last step.
     uint32_t *updated; // (3 blocks) tokens that passed each gate, in the order of execution
     size_t changed;    // patches
+    uint32_t *patches; // (changed) that were embedded; NULL: not recorded
+    uint32_t *passed;  // (3 blocks, N) the tokens that `updated` counts; NULL: not recorded
     uint64_t afresh;   // pairs of row and head that `exact` computed beyond the changed rows
     uint64_t macs;     // by the counting rule of the Eventful paper
     bool first, idle;  // a flush; no transformer work
