@@ -26,7 +26,8 @@ struct streamer {
     double last_time;      // presentation time of the frame before
     double changed_before; // share of patches that changed in the frame before
     unsigned dropped;
-    bool failed; // an input did
+    vdt_video_info video; // where the consumer asks for it
+    bool failed;          // an input did
 };
 
 static int complain(const vdt_error *error) {
@@ -53,6 +54,7 @@ static int open_session(struct streamer *s, vdt_error *error) {
     options.pool = s->consumer->pool;
     options.layer = settings->layer;
     options.stream = stream_options(settings);
+    options.stream.record = s->consumer->updated;
     const int status = vdt_session_open(&s->session, s->model, &options, error);
     if (status) return status;
     s->shape = vdt_session_shape(s->session);
@@ -170,12 +172,16 @@ static bool is_cut(struct streamer *s, const vdt_stream_info *info) {
 
 static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error) {
     vdt_stats stats = {0};
+    vdt_updated updated;
     const vdt_output output = {.logits = s->logits, .features = s->features};
     if (vdt_session_run(s->session, &item->clip, 1, &output, &stats, error)) return -1;
+    if (s->consumer->updated && vdt_session_updated(&updated, s->session, error)) return -1;
     struct stream_result result = {.input = s->input_index,
                                    .item = item,
                                    .info = vdt_session_stream(s->session),
                                    .stats = &stats,
+                                   .updated = s->consumer->updated ? &updated : NULL,
+                                   .video = s->consumer->updated ? &s->video : NULL,
                                    .logits = s->logits,
                                    .features = s->features,
                                    .step_ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms +
@@ -209,12 +215,20 @@ static int run_reader(struct streamer *s, vdt_error *error) {
     }
 }
 
+// Cameras are opened but once.
+static void probe(struct streamer *s) {
+    s->video = (vdt_video_info){0};
+    if (s->consumer->updated && !is_live(s->input))
+        (void)vdt_video_probe(&s->video, s->context, s->input, NULL);
+}
+
 // A camera that is lost is opened again, each time after twice as long, up to half a minute; what the stream
 // knows of the scene is kept.
 static int run_input(struct streamer *s, const char *input) {
     enum { FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 30000 };
     double pause = FIRST_PAUSE_MS;
     s->input = input;
+    probe(s);
     s->start_ms = NAN;
     s->last_time = s->changed_before = 0.0;
     for (;;) {
