@@ -55,8 +55,9 @@ struct plot {
     double span;             // values across
 };
 
-static double height_of(const struct plot *plot, double value) { // the row of a value
-    return plot->y + plot->height * (1.0 - value / plot->top);
+// The row of a value; those that are beyond all measure end at the top.
+static double height_of(const struct plot *plot, double value) {
+    return plot->y + plot->height * (1.0 - fmin(value / plot->top, 1.0));
 }
 
 static double column_of(const struct plot *plot, double i) { // the column of value i's middle
@@ -171,7 +172,7 @@ void curve_draw(const struct curve *curve, const struct curve_look *look, struct
                         .span = curve->span > 0 ? curve->span : curve->n};
     if (curve->n == 0) return;
     for (uint32_t i = 0; i < curve->n; i++) plot.top = fmax(plot.top, curve->values[i]);
-    plot.top *= 1.2;
+    plot.top = 1.2 * fmin(plot.top, 2.0 * look->limit);
     draw_axis(&plot, look);
     draw_line(&plot);
     put_times(&plot);

@@ -246,7 +246,7 @@ static const char *heading(enum panel_kind kind) {
     case PANEL_KEPT: return "Kept by RLT, and for how long";
     case PANEL_MERGED: return "Merged by ToMe";
     case PANEL_CHANGED: return "What changed";
-    case PANEL_UPDATED: return "Recomputed, in how many blocks";
+    case PANEL_UPDATED: return "What was recomputed";
     case PANEL_BLOCKS: return "Block by block";
     case PANEL_FRAME: break;
     }

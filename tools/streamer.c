@@ -300,9 +300,11 @@ int streamer_run(const struct settings *settings, const char *command,
         if ((!status || interrupt_signal()) && save_state(&s)) status = -1;
     }
     // What came before a signal is a whole result, of fewer frames.
-    const bool whole = status == 0 || (interrupt_signal() && s.session);
-    if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output))
+    bool whole = status == 0 || (interrupt_signal() && s.session);
+    if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output)) {
         status = -1;
+        whole = false;
+    }
     if (output_close(&s.output, whole)) status = -1;
     vdt_session_close(&s.session);
     vdt_model_close(&s.model);

@@ -19,13 +19,12 @@ struct stream_view {
     const vdt_model *model;
     const vdt_session_shape_info *shape;
     struct output *output;
-    struct stream_totals totals; // of JSON
+    struct stream_totals totals; // of JSON, and workspace for probabilities
     char setting[SHEET_TEXT];
     struct sheet sheet;
     struct sheet_words words;
     struct picture picture; // all inputs so far; where it moves, a frame
     struct movie *movie;
-    float *probabilities; // (logits)
     // of the input that is running
     size_t input;
     struct contact contact;  // where it does not move
@@ -122,11 +121,6 @@ static int begin(void *user, const vdt_model *model, const vdt_session *session,
     v->input = SIZE_MAX;
     describe_setting(v->setting, v->settings);
     if (stream_totals_open(&v->totals, v->settings, model, session, true)) return -1;
-    v->probabilities = calloc(v->shape->logits + 1, sizeof *v->probabilities);
-    if (!v->probabilities) {
-        fprintf(stderr, "vidette: out of memory\n");
-        return -1;
-    }
     sheet->stream = true;
     sheet->moving = v->moving;
     set_curves(v);
@@ -181,7 +175,7 @@ static int add_frame(struct stream_view *v, const struct stream_result *r) {
     sheet->times = r->item->times;
     v->words.tile_pitch = 160;
     set_counts(v, 1, r->info->changed, sheet->updates.passed[0], r->stats->macs);
-    view_answer(&v->words, v->model, r->logits, v->shape->logits, v->probabilities);
+    view_answer(&v->words, v->model, r->logits, v->shape->logits, v->totals.probabilities);
     sheet_draw(sheet, &v->picture, 0, &v->words, 0);
     return movie_add(v->movie, &v->picture);
 }
@@ -243,7 +237,6 @@ static void close_view(struct stream_view *v) {
     contact_close(&v->contact);
     update_map_close(&v->sheet.updates);
     stream_totals_close(&v->totals);
-    free(v->probabilities);
     free(v);
 }
 
