@@ -141,7 +141,7 @@ static void put_header(const struct sheet *sheet, struct picture *picture, int y
         const int a = put_text(picture, x, y + 78, SMALL_TEXT, SOFT, tile->label, room);
         const int b = put_text(picture, x, y + 95, MIDDLE_TEXT, INK, tile->value, room);
         const int wide = (a > b ? a : b) + APART;
-        x += wide > words->tile_pitch ? wide : words->tile_pitch;
+        x += wide > tile->least ? wide : tile->least;
     }
 }
 

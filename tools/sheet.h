@@ -16,13 +16,13 @@ enum { SHEET_TILES = 5, SHEET_SECTIONS = 3, SHEET_CURVES = 2, SHEET_TEXT = 256 }
 struct sheet_tile { // a number and what it is
     const char *label;
     char value[SHEET_TEXT];
+    int least; // pixels to the next one, so that tiles stand still where numbers change
 };
 
 struct sheet_words {
     char title[SHEET_TEXT], subtitle[SHEET_TEXT];
     struct sheet_tile tiles[SHEET_TILES]; // (n_tiles), from the left
     size_t n_tiles;
-    int tile_pitch;     // least width, so that tiles stand still where their numbers change
     const char *answer; // NULL: none
     double probability;
 };

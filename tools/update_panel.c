@@ -172,7 +172,7 @@ struct blocks_plan {
 
 enum { NUMBER = 14, BELOW = 8 }; // a block's number; what follows its map
 
-// Whole pixels a cell where there is room for them.
+// Whole pixels a cell where that does not waste too much of the room.
 static struct blocks_plan plan_blocks(const struct update_map *map, int width) {
     enum { GAP = 4 };
     const int blocks = (int)map->blocks;
@@ -181,7 +181,9 @@ static struct blocks_plan plan_blocks(const struct update_map *map, int width) {
     while (plan.across * plan.across < blocks) plan.across++;
     plan.down = (blocks + plan.across - 1) / plan.across;
     const int room = (width - (plan.across - 1) * GAP) / plan.across;
-    plan.wide = room > columns ? room / columns * columns : room > 1 ? room : 1;
+    const int whole = room / columns * columns;
+    plan.wide = 4 * whole >= 3 * room ? whole : room;
+    if (plan.wide < 1) plan.wide = 1;
     plan.tall = plan.wide * rows / columns > 1 ? plan.wide * rows / columns : 1;
     plan.pitch_x = plan.across > 1 ? (width - plan.wide) / (plan.across - 1) : 0;
     plan.pitch_y = NUMBER + plan.tall + BELOW;

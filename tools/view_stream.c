@@ -49,6 +49,8 @@ static void add_number(char *text, const char *name, const char *before, double 
 static void describe_setting(char *text, const struct settings *settings) {
     static const char *const attentions[] = {"exact", "delta", "tokenwise"};
     const vdt_stream_options *stream = &settings->stream;
+    vdt_session_options defaults;
+    vdt_session_options_init(&defaults);
     text[0] = '\0';
     switch (stream->update) {
     case VDT_UPDATE_OFF: break; // a budget's
@@ -64,6 +66,8 @@ static void describe_setting(char *text, const struct settings *settings) {
     if (stream->still == VDT_STILL_OFF) add_option(text, "still", "off");
     if (stream->still_tolerance > 0.0) add_number(text, "still", "", stream->still_tolerance);
     if (stream->floor > 0.0) add_number(text, "floor", "", stream->floor);
+    if (stream->max_wait != defaults.stream.max_wait)
+        add_number(text, "max-wait", "", stream->max_wait);
 }
 
 static uint64_t macs_dense(const struct stream_view *v) {
@@ -83,6 +87,9 @@ static void set_counts(struct stream_view *v, uint64_t frames, uint64_t changed,
                (uint64_t)map->tokens * map->blocks * UPDATE_GATES);
     view_macs(words, macs / frames, macs_dense(v));
     snprintf(view_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
+    static const int least[] = {150, 178, 218};
+    for (size_t i = 0; v->moving && i < sizeof least / sizeof *least; i++)
+        words->tiles[i].least = least[i];
 }
 
 static void set_heading(struct stream_view *v, const char *input) {
@@ -173,7 +180,6 @@ static int add_frame(struct stream_view *v, const struct stream_result *r) {
     update_map_set(&sheet->updates, 0, r->info, r->updated);
     sheet->clip = &r->item->clip;
     sheet->times = r->item->times;
-    v->words.tile_pitch = 160;
     set_counts(v, 1, r->info->changed, sheet->updates.passed[0], r->stats->macs);
     view_answer(&v->words, v->model, r->logits, v->shape->logits, v->totals.probabilities);
     sheet_draw(sheet, &v->picture, 0, &v->words, 0);

@@ -440,12 +440,12 @@ typedef struct vdt_stream_info {
     size_t state_bytes;           // memory kept from step to step
 } vdt_stream_info;
 
-// Which patches and tokens these were. Tokens count as in vdt_tokens: the prefix, then the patches in (h, w)
+// Which patches and tokens the last step computed. Tokens count as in vdt_tokens: the prefix, then the patches in (h, w)
 // order. The arrays belong to the session and hold until its next run.
 typedef struct vdt_updated {
     const uint32_t *patches; // (info.changed) that were embedded, ascending
-    const uint32_t *tokens; // (info.gates, shape.tokens) row g begins with the info.updated[g] tokens that
-                            // passed gate g, ascending; what stands behind them means nothing
+    const uint32_t *tokens;  // (info.gates, shape.tokens) in row g the info.updated[g] tokens that
+                             // passed gate g, ascending, then nothing of meaning
 } vdt_updated;
 
 // Of the last vdt_session_run that returned VDT_OK. VDT_ERROR_ARGUMENT where there was none, or where the session
