@@ -360,9 +360,11 @@ static struct page plan_page(const struct stream *stream) {
     return page;
 }
 
-// Adds up a column's maps, each of which must hold what its gates are reported to have passed.
+// Adds up a column's maps, each of which must hold what its gates are reported to have passed. `first`: that of
+// block 1.
 static void check_maps(const struct image *image, const struct stream *stream,
-                       const struct page *page, int column, int blocks_of[PLACES * 4]) {
+                       const struct page *page, int column, int blocks_of[PLACES * 4],
+                       int first[PLACES * 4]) {
     const int size = page->map / stream->grid, frame = chosen(stream, column);
     for (int block = 0; block < stream->blocks; block++) {
         const int x = LEFT + column * page->pitch + block % page->across * page->map_pitch_x;
@@ -373,6 +375,7 @@ static void check_maps(const struct image *image, const struct stream *stream,
             const int gates = gates_at(image, left, top);
             require(gates == gates_at(image, left + size - 1, top + size - 1), "cells of one ink");
             blocks_of[cell] += gates > 0;
+            if (block == 0) first[cell] = gates;
             sum += gates;
         }
         for (int gate = 3 * block; gate < 3 * block + 3; gate++)
@@ -456,13 +459,17 @@ static void check_stream(const struct image *image, void *user) {
     int lit = 0, computed = 0;
     for (int column = 0; column < columns; column++) {
         const int frame = chosen(stream, column);
-        int blocks_of[PLACES * 4] = {0}, changed = 0;
-        check_maps(image, stream, &page, column, blocks_of);
+        int blocks_of[PLACES * 4] = {0}, first[PLACES * 4], changed = 0;
+        check_maps(image, stream, &page, column, blocks_of, first);
         check_cost(image, stream, &page, frame);
         for (int cell = 0; cell < stream->grid * stream->grid; cell++) {
             computed += blocks_of[cell] > 0;
             if (!stream->painted) continue;
-            changed += check_changed(image, &page, column, cell, frame);
+            const bool differs = check_changed(image, &page, column, cell, frame);
+            changed += differs;
+            // Every patch attends to what changed, so that all pass the other gates.
+            require(first[cell] == (stream->changed[frame] > 0 ? 2 + differs : 0),
+                    "what changed to pass one gate more");
             check_heat(image, stream, &page, column, cell, blocks_of[cell]);
         }
         require(!stream->painted || changed == stream->changed[frame],
