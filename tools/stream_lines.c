@@ -212,7 +212,7 @@ static void print_summary_json(const struct stream_totals *totals, FILE *file) {
 }
 
 void print_stream_summary(struct stream_totals *totals, FILE *file, bool json) {
-    qsort(totals->ms, totals->steps, sizeof *totals->ms, compare);
+    if (totals->steps > 0) qsort(totals->ms, totals->steps, sizeof *totals->ms, compare);
     if (json) {
         print_summary_json(totals, file);
         return;
