@@ -9,16 +9,12 @@ the same machine, geometry, precision, batch and engine are replaced; a changed 
 draws docs/dense.svg from the file and measures nothing. Without --peers only Vidette runs.
 """
 import argparse
-import csv
-import datetime
-import json
 import os
-import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench/results/dense.csv"
-FIELDS = ["date", "commit", "cpu", "threads", "arch", "precision", "batch", "engine", "ms_min", "gflops", "peak_gflops",
+from results import MACHINE, ROOT, json_lines, machine, read_rows, save_rows
+
+RESULTS = "dense.csv"
+FIELDS = [*MACHINE, "threads", "arch", "precision", "batch", "engine", "ms_min", "gflops", "peak_gflops",
           "efficiency", "vs_best_peer"]
 KEY = ["cpu", "threads", "arch", "precision", "batch", "engine"]
 # Name (also peers.py's), Vidette's arguments, batch, precisions, whether rivals run it.
@@ -32,24 +28,8 @@ CASES = [
 PRECISIONS = ("f32", "bf16", "int8")
 
 
-def cpu_name():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-        if line.startswith("model\t"):
-            model = line.split(":", 1)[1].strip()
-        if line.startswith("cpu family"):
-            family = line.split(":", 1)[1].strip()
-    return f"{name} (family {family} model {model})"
-
-
-def lines_of(command):
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
 def run_vidette(args, geometry, precision, batch):
-    line = lines_of([args.vidette, "bench", *geometry, "--precision", precision, "--batch", str(batch), "--threads",
+    line = json_lines([args.vidette, "bench", *geometry, "--precision", precision, "--batch", str(batch), "--threads",
                      str(args.threads), "--json"])[0]
     return {"engine": "vidette", "ms_min": line["ms"]["min"] / batch, "gflops": line["gflops"],
             "peak_gflops": line["peak_gflops"], "efficiency": line["efficiency"]}
@@ -57,7 +37,7 @@ def run_vidette(args, geometry, precision, batch):
 
 def run_peers(args, arch, precision):
     engines = "openvino" if precision == "bf16" or arch.startswith("vitdet") else "openvino,onnxruntime"
-    return lines_of([args.python, args.peers, arch, "--engines", engines, "--precisions", precision, "--threads",
+    return json_lines([args.python, args.peers, arch, "--engines", engines, "--precisions", precision, "--threads",
                      str(args.threads), "--seconds", "3"])
 
 
@@ -90,27 +70,9 @@ def tidy(row):
     return {field: f"{row[field]:.{digits[field]}f}" if field in digits and field in row else row.get(field, "") for field in FIELDS}
 
 
-def read_rows():
-    if not RESULTS.exists():
-        return []
-    with open(RESULTS, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def save(new):
-    key = lambda row: tuple(str(row[field]) for field in KEY)
-    replaced = {key(row) for row in new}
-    rows = [row for row in read_rows() if key(row) not in replaced] + new
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with open(RESULTS, "w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(rows, key=key))
-
-
 def plot(out):
     """A bar an engine, in groups of geometry and precision; times relative to Vidette's."""
-    rows = [row for row in read_rows() if row["batch"] == "1"]
+    rows = [row for row in read_rows(RESULTS) if row["batch"] == "1"]
     groups = {}
     for row in rows:
         groups.setdefault((row["arch"], row["precision"]), {})[row["engine"]] = float(row["ms_min"])
@@ -147,15 +109,14 @@ def main():
     parser.add_argument("--plot", action="store_true")
     args = parser.parse_args()
     if not args.plot:
-        commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-        common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name(), "threads": args.threads}
+        common = {**machine(), "threads": args.threads}
         for arch, geometry, batch, precisions, rivals_run in CASES:
             for precision in precisions if not args.arch or arch in args.arch else ():
                 if precision not in args.precisions:
                     continue
                 rows = [tidy({**common, "arch": arch, "precision": precision, "batch": batch, **row})
                         for row in measure(args, arch, geometry, precision, batch, rivals_run)]
-                save(rows)
+                save_rows(RESULTS, FIELDS, KEY, rows)
                 for row in rows:
                     print(", ".join(f"{field} {row[field]}" for field in FIELDS[4:] if row[field]), flush=True)
     plot(ROOT / "docs/dense.svg")

@@ -10,18 +10,17 @@ setting on the same clips: agreement of the first answer, mean cosine of the log
 bench/results/fixed_camera.csv.
 """
 import argparse
-import csv
-import datetime
 import json
 import math
 import subprocess
 import time
 from pathlib import Path
 
-from dense import ROOT, cpu_name
+from results import MACHINE, ROOT, machine, save_rows
 
-RESULTS = ROOT / "bench/results/fixed_camera.csv"
-FIELDS = ["date", "commit", "cpu", "video", "clips", "precision", "setting", "tokens_kept", "macs_done", "model_ms", "model_speedup",
+RESULTS = "fixed_camera.csv"
+KEY = ["video", "precision", "setting"]
+FIELDS = [*MACHINE, "video", "clips", "precision", "setting", "tokens_kept", "macs_done", "model_ms", "model_speedup",
           "rate_kept", "wall_s", "wall_speedup", "demo_agreement", "demo_cosine"]
 RLT = ["--rlt", "0.1", "--rlt-lengths", "bias,pool"]
 SETTINGS = {"dense": [], "rlt 0.1": RLT, "rlt 0.1, tome 40": RLT + ["--tome", "40"]}
@@ -90,18 +89,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=4.0, help="a clip begins every so many seconds")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-    common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name()}
-    rows = []
+    common = machine()
     for video in args.videos:
         for precision in args.precision:
             for row in measure(args, video, precision):
-                rows.append({**common, **row})
+                save_rows(RESULTS, FIELDS, KEY, [{**common, **row}])
                 print(", ".join(f"{k} {v}" for k, v in row.items()), flush=True)
-    with open(RESULTS, "w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

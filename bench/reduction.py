@@ -11,18 +11,14 @@ is 100 % where every saved operation became saved time; more, where what was sav
 (attention over fewer tokens). Only rows that were measured are replaced in the file.
 """
 import argparse
-import csv
-import datetime
-import json
 import os
 import shlex
-import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "bench" / "results" / "reduction.csv"
+from results import MACHINE, ROOT, json_lines, machine, save_rows
+
+RESULTS = "reduction.csv"
 KEY = ("arch", "precision", "batch", "setting")
-COLUMNS = ("date", "commit", "cpu", "threads", *KEY, "tokens_kept", "tokens_final", "macs_dense", "macs_done",
+COLUMNS = (*MACHINE, "threads", *KEY, "tokens_kept", "tokens_final", "macs_dense", "macs_done",
            "ms_dense", "ms_reduced", "ms_decide", "ms_merge", "rate_kept", "speedup")
 SETTINGS = (  # arch, clips a call, options
     ("videomae-base", 4, "--rlt keep:1098"), ("videomae-base", 4, "--rlt keep:784"),
@@ -32,16 +28,10 @@ SETTINGS = (  # arch, clips a call, options
 )
 
 
-def cpu_name():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-
-
 def measure(arguments, arch, batch, options, precision):
     command = [*shlex.split(arguments.under), arguments.vidette, "bench", "--arch", arch, "--batch", str(batch),
                "--precision", precision, "--repeats", "1", "--json", *options.split()]
-    runs = [json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            for _ in range(arguments.repeats)]
+    runs = [json_lines(command)[0] for _ in range(arguments.repeats)]
     best = min(runs, key=lambda run: run["ms"]["min"])
     dense = min(run["ms_dense"]["min"] for run in runs)
     speedup = dense / best["ms"]["min"]
@@ -60,24 +50,14 @@ def main():
     parser.add_argument("--under", default="")
     parser.add_argument("--only", default="", help="settings that contain this text")
     arguments = parser.parse_args()
-    rows = {}
-    if FILE.exists():
-        with open(FILE, newline="") as file:
-            rows = {tuple(row[key] for key in KEY): row for row in csv.DictReader(file)}
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True)
-    common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "cpu": cpu_name(),
-              "threads": len(os.sched_getaffinity(0))}
+    common = machine() | {"threads": len(os.sched_getaffinity(0))}
     for precision in ("bf16", "f32"):
         for arch, batch, options in SETTINGS:
             if arguments.only not in f"{precision} {arch} {options}":
                 continue
             row = common | measure(arguments, arch, batch, options, precision)
-            rows[tuple(row[key] for key in KEY)] = row
             print(*(row[column] for column in (*KEY, "ms_dense", "ms_reduced", "rate_kept", "speedup")), flush=True)
-            with open(FILE, "w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows.values())
+            save_rows(RESULTS, COLUMNS, KEY, [row])
 
 
 if __name__ == "__main__":

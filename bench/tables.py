@@ -1,23 +1,18 @@
 #!/usr/bin/env python3
-"""Writes bench/results/dense.csv as the tables of README.md and docs/performance.md, between their markers.
+"""Writes result files as the tables of README.md and docs/performance.md, between their markers.
 
     python bench/tables.py
 
-A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced.
+A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits and
+trials are files of bench/results.
 """
-import csv
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from results import ROOT, read_rows
+
 NAMES = {"vit-base": "ViT-B 224", "videomae-base": "VideoMAE-B 16 x 224", "vitdet-base-672": "ViTDet-B backbone 672",
          "vitdet-base-1024": "ViTDet-B backbone 1024", "videomae-large": "VideoMAE-L, batch 4, a clip"}
 PRECISIONS = ["f32", "bf16", "int8"]
-
-
-def read():
-    with open(ROOT / "bench/results/dense.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def cell(rows, arch, precision, engine):
@@ -44,11 +39,36 @@ def table(rows):
     return head + "\n".join(lines)
 
 
+def limits(rows):
+    """A line a case, a column a precision; one thread and all in a cell."""
+    cells = {}
+    for row in rows:
+        case = cells.setdefault((row["limit"], row["case"], row["unit"]), {})
+        case.setdefault(row["precision"], []).append(row["value"])
+    lines = ["| one thread, all threads | f32 | bf16 | int8 |", "|---|---|---|---|"]
+    for (limit, case, unit), values in cells.items():
+        shown = " | ".join(", ".join(values.get(precision, [])) for precision in PRECISIONS)
+        lines.append(f"| {limit}: {case}, {unit} | {shown} |")
+    return "\n".join(lines)
+
+
+def trials(rows):
+    lines = ["| trial | case | precision | without, ms | with, ms | |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        ratio = float(row["with_ms"]) / float(row["without_ms"])
+        lines.append(f"| {row['trial']} | {row['case']} | {row['precision']} | {row['without_ms']} | {row['with_ms']} | {ratio:.3f} x |")
+    return "\n".join(lines)
+
+
 def main():
-    text = f"<!-- dense -->\n{table(read())}\n<!-- end -->"
+    tables = {"dense": table, "limits": limits, "trials": trials}
     for page in ("README.md", "docs/performance.md"):
         path = ROOT / page
-        path.write_text(re.sub(r"<!-- dense -->.*?<!-- end -->", lambda _: text, path.read_text(), flags=re.S))
+        text = path.read_text()
+        for name, write in tables.items():
+            body = f"<!-- {name} -->\n{write(read_rows(name + '.csv'))}\n<!-- end -->"
+            text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _: body, text, flags=re.S)
+        path.write_text(text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 vdt_status vdt_reader_open(vdt_reader **reader, const vdt_session *session,
                            const char *const *inputs, size_t n_inputs,
                            const vdt_reader_options *options, vdt_error *error) {
-    struct vdt_model *model = session->model;
+    const struct vdt_model *model = session->model;
     const struct reader_target target = {
         .memory = &model->context->memory,
         .kernels = &model->context->kernels,

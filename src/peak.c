@@ -1,7 +1,8 @@
 // How fast this machine multiplies matrices, measured: the yardstick of every efficiency.
 #include <math.h>
-#include <time.h>
 
+#include "core/checked.h"
+#include "core/clock.h"
 #include "models/context.h"
 #include "ops/ops.h"
 
@@ -11,12 +12,6 @@ struct buffers {
     float *w, *y;
     unsigned char *x; // (M) encoded rows
 };
-
-static double now_s(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 static void fill(float *values, size_t n) {
     for (size_t i = 0; i < n; i++) values[i] = (float)(i % 31) * 0.0625f - 1.0f;
@@ -36,7 +31,7 @@ static void product_task(void *argument, size_t task, size_t thread, void *scrat
     for (size_t i = 0; i < GEMM_MAX_ROWS; i++)
         rows[i] = product->buffers->x + (first + i) * product->row_bytes;
     gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows,
-              GEMM_MAX_ROWS, &GEMM_PLAIN, thread, scratch);
+              GEMM_MAX_ROWS, gemm_all_columns(product->gemm), &GEMM_PLAIN, thread, scratch);
 }
 
 // Operations a second of the fastest product.
@@ -47,7 +42,7 @@ static int time_tiles(double *rate, struct vdt_context *context, enum format for
     int status = gemm_open_whole(&gemm, context->tiles, format, buffers->w, NULL, N, K, error);
     if (status) return status;
     struct exec exec = {.pool = context->pool, .kernels = &context->kernels};
-    exec.scratch_bytes = (gemm_scratch_bytes(gemm) + 63) / 64 * 64;
+    exec.scratch_bytes = align64(gemm_scratch_bytes(gemm));
     exec.scratch =
         mem_alloc_raw(memory, pool_threads(context->pool), exec.scratch_bytes, "peak", error);
     if (!exec.scratch) status = VDT_ERROR_MEMORY;
@@ -57,11 +52,11 @@ static int time_tiles(double *rate, struct vdt_context *context, enum format for
     }
     double best = INFINITY;
     for (size_t i = 0; !status && i < REPEATS; i++) {
-        const double start = now_s();
+        const double start = clock_ms();
         exec_run(&exec, M / GEMM_MAX_ROWS, product_task, &product);
-        best = fmin(best, now_s() - start);
+        best = fmin(best, clock_ms() - start);
     }
-    *rate = 2.0 * M * N * K / best;
+    *rate = 2.0 * M * N * K / (best * 1e-3);
     mem_free(memory, exec.scratch);
     gemm_close(&gemm);
     return status;

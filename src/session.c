@@ -103,7 +103,7 @@ vdt_status vdt_session_estimate(size_t *bytes, const vdt_model *model,
                                 const vdt_session_options *options, vdt_error *error) {
     vdt_session_options defaults;
     vdt_session_options_init(&defaults);
-    struct vdt_session session = {.model = (vdt_model *)(uintptr_t)model};
+    struct vdt_session session = {.model = model};
     const int status = plan(&session, options ? options : &defaults, error);
     return status ? status : measure(bytes, &session, error);
 }
@@ -240,7 +240,6 @@ vdt_status vdt_session_run(vdt_session *session, const vdt_clip *clips, size_t n
     const size_t features = output->features_stride ? output->features_stride : shape->features;
     if (session->streaming)
         status = session_step(session, clips, output, stats, error);
-
     else if (session->factorised.encoder)
         status = factorised_forward(&session->factorised, clips, n_clips, output->logits, logits,
                                     output->features, features, stats, error);

@@ -6,7 +6,7 @@
 #include "models/stream.h"
 
 struct vdt_session {
-    struct vdt_model *model;
+    const struct vdt_model *model;
     void *memory; // every buffer of the encoder
     struct encoder encoder;
     size_t clips;                 // most clips a call

@@ -39,7 +39,6 @@ static int check_options(const vdt_stream_options *options, vdt_error *error) {
 
 int session_plan_stream(struct vdt_session *session, const vdt_stream_options *options,
                         vdt_error *error) {
-    const vdt_model *model = session->model;
     static const enum policy_kind kinds[] = {[VDT_UPDATE_ALL] = POLICY_ALL,
                                              [VDT_UPDATE_TOP] = POLICY_TOP,
                                              [VDT_UPDATE_FRACTION] = POLICY_FRACTION,
@@ -57,9 +56,7 @@ int session_plan_stream(struct vdt_session *session, const vdt_stream_options *o
                                   .learn_still = options->still == VDT_STILL_LEARN,
                                   .tau = options->still_tolerance,
                                   .deadline = options->budget_ms,
-                                  .range = 1.0 / model->processor.scale,
                                   .record = options->record != 0};
-    memcpy(plan.std, model->processor.std, sizeof plan.std);
     return stream_plan(&session->stream, &session->encoder,
                        session->factorised.encoder ? &session->factorised : NULL, &plan, error);
 }

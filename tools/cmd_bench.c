@@ -133,6 +133,11 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     }
     put_number(&json, "gflops", gflops(m));
     put_number(&json, "peak_gflops", m->peak.gflops);
+    json_key(&json, "peaks_gflops");
+    json_open(&json, '{');
+    put_number(&json, "own", m->peak.own);
+    put_number(&json, "onednn", m->peak.onednn);
+    json_close(&json, '}');
     put_number(&json, "efficiency", gflops(m) / m->peak.gflops);
     json_key(&json, "stages");
     json_open(&json, '{');

@@ -1,32 +1,11 @@
 #include "reduction.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "numbers.h"
+
 /* ---- values -------------------------------------------------------------------------------- */
-
-// A number without a sign at *text, which moves behind it.
-static bool take_integer(const char **text, uint64_t max, uint64_t *out) {
-    char *end;
-    errno = 0;
-    if (**text < '0' || **text > '9') return false;
-    const unsigned long long value = strtoull(*text, &end, 10);
-    if (errno || value > max) return false;
-    *text = end;
-    *out = value;
-    return true;
-}
-
-static bool take_number(const char **text, double *out) {
-    char *end;
-    const double value = strtod(*text, &end);
-    if (end == *text || !isfinite(value)) return false;
-    *text = end;
-    *out = value;
-    return true;
-}
 
 // "keep:" and the like: moves behind it where it is there.
 static bool take_word(const char **text, const char *word) {

@@ -1,23 +1,14 @@
 #include "settings.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nearest.h"
+#include "numbers.h"
 #include "settings_stream.h"
 
 /* ---- values -------------------------------------------------------------------------------- */
-
-static bool parse_unsigned(const char *text, unsigned max, unsigned *out) {
-    char *end;
-    errno = 0;
-    if (*text < '0' || *text > '9') return false;
-    const unsigned long value = strtoul(text, &end, 10);
-    if (*end || errno || value > max) return false;
-    *out = (unsigned)value;
-    return true;
-}
 
 static bool set_threads(struct settings *s, const char *v) {
     return parse_unsigned(v, 256, &s->threads);
@@ -90,9 +81,7 @@ static bool set_recommendation(struct settings *s, const char *v) {
 }
 
 static bool set_agreement(struct settings *s, const char *v) {
-    char *end;
-    s->min_agreement = strtod(v, &end);
-    return end != v && *end == '\0' && s->min_agreement >= 0.0 && s->min_agreement <= 1.0;
+    return parse_number(v, &s->min_agreement) && s->min_agreement <= 1.0;
 }
 
 static bool set_rlt(struct settings *s, const char *v) {
@@ -157,10 +146,8 @@ static bool set_sampling(struct settings *s, const char *v) {
                s->views_time >= 1 && s->views_time <= 100 &&
                (s->views_space == 1 || s->views_space == 3);
     } else if (strncmp(v, "slide:", 6) == 0) {
-        char *end;
         s->sampling = VDT_SAMPLE_SLIDE;
-        s->seconds = strtod(v + 6, &end);
-        return end != v + 6 && *end == '\0' && s->seconds >= 1e-3 && s->seconds <= 1e6;
+        return parse_number(v + 6, &s->seconds) && s->seconds >= 1e-3 && s->seconds <= 1e6;
     } else {
         return false;
     }
@@ -335,41 +322,6 @@ static const struct option *find_letter(const struct command *command, char lett
 }
 
 /* ---- messages ------------------------------------------------------------------------------ */
-
-// Edit distance (Levenshtein 1966) of words up to 31 letters.
-static size_t distance(const char *a, const char *b) {
-    enum { MAX = 32 };
-    size_t row[MAX];
-    const size_t n = strlen(a), m = strlen(b);
-    if (n >= MAX || m >= MAX) return MAX;
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            const size_t above = row[j];
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < best) best = above + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-            diagonal = above;
-        }
-    }
-    return row[m];
-}
-
-const char *nearest_name(const char *word, const char *const *names) {
-    const char *best = NULL;
-    size_t nearest = strlen(word) / 2 + 1; // farther is no help
-    for (; *names; names++) {
-        const size_t d = distance(word, *names);
-        if (d < nearest) {
-            nearest = d;
-            best = *names;
-        }
-    }
-    return best;
-}
 
 static int unknown_option(const struct command *command, const char *argument) {
     const char *names[OPTIONS + 1];

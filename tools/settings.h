@@ -85,7 +85,4 @@ int settings_parse(struct settings *settings, const struct command *command, int
 // One screen of help.
 void settings_help(const struct command *command);
 
-// The one of `names` (NULL at the end) most like `word`, or NULL where none is near.
-const char *nearest_name(const char *word, const char *const *names);
-
 #endif

@@ -1,28 +1,8 @@
 #include "settings_stream.h"
 
-#include <errno.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-// A finite number >= 0.
-static bool parse_number(const char *text, double *out) {
-    char *end;
-    const double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < 0.0) return false;
-    *out = value;
-    return true;
-}
-
-static bool parse_count(const char *text, uint32_t *out) {
-    char *end;
-    errno = 0;
-    if (*text < '0' || *text > '9') return false;
-    const unsigned long value = strtoul(text, &end, 10);
-    if (*end || errno || value > UINT32_MAX) return false;
-    *out = (uint32_t)value;
-    return true;
-}
+#include "numbers.h"
 
 // top:R | fraction:F | threshold:H | all
 bool set_update(struct settings *s, const char *v) {
@@ -33,7 +13,7 @@ bool set_update(struct settings *s, const char *v) {
     }
     if (strncmp(v, "top:", 4) == 0) {
         stream->update = VDT_UPDATE_TOP;
-        return parse_count(v + 4, &stream->r);
+        return parse_unsigned(v + 4, UINT32_MAX, &stream->r);
     }
     if (strncmp(v, "fraction:", 9) == 0) {
         stream->update = VDT_UPDATE_FRACTION;
@@ -64,7 +44,7 @@ bool set_still(struct settings *s, const char *v) {
 }
 
 bool set_max_wait(struct settings *s, const char *v) {
-    return parse_count(v, &s->stream.max_wait);
+    return parse_unsigned(v, UINT32_MAX, &s->stream.max_wait);
 }
 
 bool set_attention(struct settings *s, const char *v) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "nearest.h"
 
 const struct command commands[] = {
     {"classify", FOR_CLASSIFY, "[-m MODEL] INPUT...", "What happens in each video.",

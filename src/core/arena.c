@@ -14,3 +14,9 @@ void *arena_take(struct arena *arena, size_t count, size_t size) {
     arena->peak = max_size(arena->peak, end);
     return block;
 }
+
+float *arena_take_floats(struct arena *arena, size_t rows, size_t columns) {
+    size_t count = 0;
+    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
+    return arena_take(arena, count, sizeof(float));
+}

@@ -26,6 +26,9 @@ struct arena {
 // the memory held.
 void *arena_take(struct arena *arena, size_t count, size_t size);
 
+// The same for a matrix of f32.
+float *arena_take_floats(struct arena *arena, size_t rows, size_t columns);
+
 static inline size_t arena_mark(const struct arena *arena) {
     return arena->used;
 }

@@ -39,4 +39,9 @@ static inline size_t ceil_div(size_t n, size_t unit) {
     return n / unit + (n % unit != 0);
 }
 
+// Whole cache lines, for sizes of things that exist.
+static inline size_t align64(size_t bytes) {
+    return ceil_div(bytes, 64) * 64;
+}
+
 #endif

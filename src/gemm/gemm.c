@@ -149,7 +149,13 @@ size_t gemm_scratch_bytes(const struct gemm *gemm) {
     return gemm->engine->functions->scratch_bytes(gemm);
 }
 
+size_t gemm_column_step(const struct gemm *gemm) {
+    return gemm->engine->functions->column_step(gemm);
+}
+
 int gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
-              const struct gemm_epilogue *epilogue, size_t thread, void *scratch) {
-    return gemm->engine->functions->rows(gemm, y, y_bytes, x, rows, epilogue, thread, scratch);
+              struct gemm_columns columns, const struct gemm_epilogue *epilogue, size_t thread,
+              void *scratch) {
+    return gemm->engine->functions->rows(gemm, y, y_bytes, x, rows, columns, epilogue, thread,
+                                         scratch);
 }

@@ -4,7 +4,7 @@
 // layout the engine reads fastest, and are then immutable and shared by threads. gemm_rows multiplies
 // some rows on the calling thread; src/ops splits the rows of a whole tensor over the pool. Rows of X are
 // given by pointer, so that gathered rows need no copy. A row of Y has the same bits whatever rows it is
-// computed with, so any split gives the same result.
+// computed with, and so has a column of it: any split gives the same result.
 //
 // Two engines stand behind one contract:
 //
@@ -78,13 +78,26 @@ static const struct gemm_epilogue GEMM_PLAIN = {.activation = ACTIVATION_NONE};
 static const struct gemm_epilogue GEMM_RESIDUAL = {.activation = ACTIVATION_NONE,
                                                    .accumulate = true};
 
+// Columns [first, first + n) of Y. first is a multiple of gemm_column_step, and so is n unless it reaches
+// the end; an engine that cannot cut has the whole for its step.
+struct gemm_columns {
+    size_t first, n;
+};
+
+size_t gemm_column_step(const struct gemm *gemm);
+
+static inline struct gemm_columns gemm_all_columns(const struct gemm *gemm) {
+    return (struct gemm_columns){0, gemm_n(gemm)};
+}
+
 // Bytes of scratch memory, aligned to 64, that gemm_rows needs for `gemm`.
 size_t gemm_scratch_bytes(const struct gemm *gemm);
 
-// y (rows, n), row i at y + i * y_bytes <- x, row i at x[i], encoded in the gemm's format; rows <=
-// GEMM_MAX_ROWS. x and y do not overlap. `thread` names the calling thread among n_threads; scratch is
-// used by this call alone. Allocates nothing. Fails only with VDT_ERROR_LIBRARY.
+// The columns of y (rows, n), row i at y + i * y_bytes <- x, row i at x[i], encoded in the gemm's format;
+// rows <= GEMM_MAX_ROWS. x and y do not overlap. `thread` names the calling thread among n_threads;
+// scratch is used by this call alone. Allocates nothing. Fails only with VDT_ERROR_LIBRARY.
 int gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
-              const struct gemm_epilogue *epilogue, size_t thread, void *scratch);
+              struct gemm_columns columns, const struct gemm_epilogue *epilogue, size_t thread,
+              void *scratch);
 
 #endif

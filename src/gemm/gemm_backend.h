@@ -33,8 +33,10 @@ struct gemm_functions {
     size_t (*pack_scratch_bytes)(const struct gemm *gemm);
     int (*seal)(struct gemm *gemm, vdt_error *error);
     size_t (*scratch_bytes)(const struct gemm *gemm);
+    size_t (*column_step)(const struct gemm *gemm);
     int (*rows)(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
-                const struct gemm_epilogue *epilogue, size_t thread, void *scratch);
+                struct gemm_columns columns, const struct gemm_epilogue *epilogue, size_t thread,
+                void *scratch);
 };
 
 extern const struct gemm_functions gemm_tiles_functions;

@@ -13,9 +13,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "gemm/gemm_backend.h"
 
 enum { BUCKET = 16, BUCKETS = GEMM_MAX_ROWS / BUCKET };
@@ -66,10 +66,6 @@ static int check(dnnl_status_t status, const char *what, vdt_error *error) {
 
 static dnnl_data_type_t data_type(enum format format) {
     return format == FORMAT_F32 ? dnnl_f32 : format == FORMAT_BF16 ? dnnl_bf16 : dnnl_s8;
-}
-
-static size_t element_bytes(enum format format) {
-    return format == FORMAT_F32 ? 4 : format == FORMAT_BF16 ? 2 : 1;
 }
 
 static int plain_desc(dnnl_memory_desc_t *desc, size_t rows, size_t columns, dnnl_data_type_t type,
@@ -248,7 +244,7 @@ static int engine_open(struct gemm_engine **engine, struct memory *memory, size_
 static int weights_open(struct gemm *gemm, vdt_error *error) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
     weights->plain = mem_alloc_raw(gemm->engine->memory, gemm->n,
-                                   gemm->k * element_bytes(gemm->format), "weights", error);
+                                   gemm->k * format_bytes(gemm->format), "weights", error);
     return weights->plain ? VDT_OK : VDT_ERROR_MEMORY;
 }
 
@@ -266,7 +262,7 @@ static size_t weights_pack_scratch_bytes(const struct gemm *gemm) {
 static void weights_pack(struct gemm *gemm, size_t first, size_t rows, const float *w,
                          void *scratch) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
-    const size_t bytes = gemm->k * element_bytes(gemm->format);
+    const size_t bytes = gemm->k * format_bytes(gemm->format);
     for (size_t i = 0; i < rows; i++) {
         gemm->engine->kernels->encode[gemm->format](scratch, w + i * gemm->k, gemm->k);
         memcpy(weights->plain + (first + i) * bytes, scratch, bytes);
@@ -338,14 +334,10 @@ static int weights_seal(struct gemm *gemm, vdt_error *error) {
 /* ---- products ------------------------------------------------------------------------------ */
 
 // | scratchpad | GEMM_MAX_ROWS rows of x | as many of sums |
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t weights_scratch_bytes(const struct gemm *gemm) {
     const struct shape *shape = ((const struct dnnl_weights *)gemm)->shape;
     return align64(shape->scratchpad_bytes) +
-           align64(GEMM_MAX_ROWS * gemm->k * element_bytes(gemm->format)) +
+           align64(GEMM_MAX_ROWS * gemm->k * format_bytes(gemm->format)) +
            GEMM_MAX_ROWS * gemm->n * sizeof(float);
 }
 
@@ -358,13 +350,19 @@ static void scale_rows(float *c, const void *const *x, size_t rows, const struct
     }
 }
 
+// A primitive is made for all columns.
+static size_t weights_column_step(const struct gemm *gemm) {
+    return gemm->n;
+}
+
 static int weights_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
-                        size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
-                        void *scratch) {
+                        size_t rows, struct gemm_columns columns,
+                        const struct gemm_epilogue *epilogue, size_t thread, void *scratch) {
+    (void)columns;
     const struct dnnl_weights *weights = (const struct dnnl_weights *)gemm;
     const struct dnnl_engine_state *state = (const struct dnnl_engine_state *)gemm->engine;
     const struct shape *shape = weights->shape;
-    const size_t bucket = (rows - 1) / BUCKET, bytes = gemm->k * element_bytes(gemm->format);
+    const size_t bucket = (rows - 1) / BUCKET, bytes = gemm->k * format_bytes(gemm->format);
     unsigned char *x_copy = (unsigned char *)scratch + align64(shape->scratchpad_bytes);
     float *c = (float *)(void *)(x_copy + align64(GEMM_MAX_ROWS * bytes));
     for (size_t i = 0; i < rows; i++) memcpy(x_copy + i * bytes, x[i], bytes);
@@ -404,16 +402,11 @@ const struct gemm_functions gemm_dnnl_functions = {
     .pack_scratch_bytes = weights_pack_scratch_bytes,
     .seal = weights_seal,
     .scratch_bytes = weights_scratch_bytes,
+    .column_step = weights_column_step,
     .rows = weights_rows,
 };
 
 /* ---- the peer ------------------------------------------------------------------------------ */
-
-static double now_s(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 // Seconds of the fastest of some runs of one large primitive over zeros.
 static double time_primitive(dnnl_primitive_t primitive, dnnl_engine_t engine,
@@ -434,16 +427,16 @@ static double time_primitive(dnnl_primitive_t primitive, dnnl_engine_t engine,
                                                 blocks[i]) == dnnl_success;
     }
     for (int i = 0; ready && i < REPEATS; i++) {
-        const double start = now_s();
+        const double start = clock_ms();
         if (dnnl_primitive_execute(primitive, stream, 4, arguments) != dnnl_success) break;
-        best = fmin(best, now_s() - start);
+        best = fmin(best, clock_ms() - start);
     }
     for (size_t i = 0; i < 4; i++) {
         if (arguments[i].memory) dnnl_memory_destroy(arguments[i].memory);
         free(blocks[i]);
     }
     if (stream) dnnl_stream_destroy(stream);
-    return best;
+    return best * 1e-3;
 }
 
 double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads) {

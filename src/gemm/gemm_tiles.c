@@ -100,20 +100,33 @@ struct panel {
     struct finish finish;
 };
 
+// What a tile of rows from `first` on fetches behind lanes [lane, lane + lanes) of its own: a share of the
+// lanes that follow in the weights, as many tiles as these have cache lines each, and at the end Y.
+static struct upcoming upcoming_of(const struct panel *panel, size_t first, size_t lane,
+                                   size_t lanes) {
+    enum { LINE = 64 };
+    const struct kernels *kernels = panel->gemm->engine->kernels;
+    const size_t tile = first / kernels->tile_rows, row_bytes = kernels->panel * LANE_BYTES;
+    const unsigned char *next = panel->lanes + (lane + lanes) * row_bytes + tile * lanes * LINE;
+    const bool last = lane + lanes == panel->gemm->lanes;
+    return (struct upcoming){.panel = tile < row_bytes / LINE ? next : NULL,
+                             .rows = panel->y + first * panel->y_bytes,
+                             .bytes = panel->y_bytes,
+                             .width = last ? panel->width_bytes : 0};
+}
+
 // Lanes [lane, lane + lanes) of one tile's rows into its sums.
 static void add_block(const struct panel *panel, const void *const *x, size_t first, size_t rows,
-                      size_t lane, size_t lanes, bool last) {
+                      size_t lane, size_t lanes) {
     const struct gemm *gemm = panel->gemm;
     const struct kernels *kernels = gemm->engine->kernels;
-    const struct upcoming y = {panel->y + first * panel->y_bytes, panel->y_bytes,
-                               panel->width_bytes};
+    const struct upcoming upcoming = upcoming_of(panel, first, lane, lanes);
     const void *x_block[GEMM_MAX_ROWS];
     for (size_t i = 0; i < rows; i++)
         x_block[i] = (const unsigned char *)x[first + i] + lane * LANE_BYTES;
     kernels->product[gemm->format](panel->sums + first * kernels->panel, kernels->panel, x_block,
                                    rows, panel->lanes + lane * kernels->panel * LANE_BYTES,
-                                   panel_bytes(gemm), panel->width, lanes, lane > 0,
-                                   last ? &y : NULL);
+                                   panel_bytes(gemm), panel->width, lanes, lane > 0, &upcoming);
 }
 
 // A tile is finished as soon as its last block is done, so that its stores drain under the next tile's
@@ -127,9 +140,8 @@ static void run_panel(const struct panel *panel, const void *const *x, size_t ro
         const size_t lanes = min_size(block, gemm->lanes - lane);
         for (size_t first = 0; first < rows; first += kernels->tile_rows) {
             const size_t some = min_size(kernels->tile_rows, rows - first);
-            const bool last = lane + lanes == gemm->lanes;
-            add_block(panel, x, first, some, lane, lanes, last);
-            if (!last) continue;
+            add_block(panel, x, first, some, lane, lanes);
+            if (lane + lanes < gemm->lanes) continue;
             kernels->finish(panel->y + first * panel->y_bytes, panel->y_bytes,
                             panel->sums + first * kernels->panel, kernels->panel, some,
                             panel->width, &panel->finish);
@@ -137,30 +149,38 @@ static void run_panel(const struct panel *panel, const void *const *x, size_t ro
     }
 }
 
-static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
-                      size_t rows, const struct gemm_epilogue *epilogue, size_t thread,
-                      void *scratch) {
-    (void)thread;
-    const size_t columns = gemm->engine->kernels->panel;
-    const size_t element = epilogue->format == FORMAT_BF16 ? 2 : sizeof(float);
-    struct panel panel = {.gemm = gemm,
-                          .lanes = ((const struct tiles *)gemm)->panels,
+static size_t tiles_column_step(const struct gemm *gemm) {
+    return gemm->engine->kernels->panel;
+}
+
+// Columns [first, first + width), first at the beginning of a panel.
+static struct panel panel_at(const struct gemm *gemm, size_t first, size_t width, void *y,
+                             size_t y_bytes, const struct gemm_epilogue *epilogue, void *scratch) {
+    const size_t element = format_bytes(epilogue->format);
+    return (struct panel){.gemm = gemm,
+                          .lanes = ((const struct tiles *)gemm)->panels +
+                                   first / gemm->engine->kernels->panel * panel_bytes(gemm),
+                          .width = width,
                           .sums = scratch,
-                          .y = y,
-                          .y_bytes = y_bytes};
-    panel.finish = (struct finish){.scale = gemm->scale,
-                                   .bias = gemm->bias,
-                                   .activation = epilogue->activation,
-                                   .accumulate = epilogue->accumulate,
-                                   .format = epilogue->format};
-    for (size_t first = 0; first < gemm->n; first += columns) {
-        panel.width = min_size(columns, gemm->n - first);
-        panel.width_bytes = panel.width * element;
+                          .y = (unsigned char *)y + first * element,
+                          .y_bytes = y_bytes,
+                          .width_bytes = width * element,
+                          .finish = {.scale = gemm->scale ? gemm->scale + first : NULL,
+                                     .bias = gemm->bias + first,
+                                     .activation = epilogue->activation,
+                                     .accumulate = epilogue->accumulate,
+                                     .format = epilogue->format}};
+}
+
+static int tiles_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
+                      size_t rows, struct gemm_columns columns,
+                      const struct gemm_epilogue *epilogue, size_t thread, void *scratch) {
+    (void)thread;
+    const size_t step = tiles_column_step(gemm), end = columns.first + columns.n;
+    for (size_t first = columns.first; first < end; first += step) {
+        const struct panel panel =
+            panel_at(gemm, first, min_size(step, end - first), y, y_bytes, epilogue, scratch);
         run_panel(&panel, x, rows);
-        panel.lanes += panel_bytes(gemm);
-        panel.y += columns * element;
-        panel.finish.bias += columns;
-        if (panel.finish.scale) panel.finish.scale += columns;
     }
     return VDT_OK;
 }
@@ -176,5 +196,6 @@ const struct gemm_functions gemm_tiles_functions = {
     .pack_scratch_bytes = tiles_pack_scratch_bytes,
     .seal = tiles_seal,
     .scratch_bytes = tiles_scratch_bytes,
+    .column_step = tiles_column_step,
     .rows = tiles_rows,
 };

@@ -1,6 +1,7 @@
 // How far apart two rows are; plain C. Decisions hang on it: every variant gives the same bits.
 #include "kernels/bf16.h"
 #include "kernels/distance.h"
+#include "kernels/kernels.h"
 
 static double distance_f32(const void *a, const void *b, size_t n) {
     const float *x = a, *y = b;

@@ -2,7 +2,7 @@
 #ifndef VIDETTE_KERNELS_DISTANCE_H
 #define VIDETTE_KERNELS_DISTANCE_H
 
-#include "kernels/kernels.h"
+#include <stddef.h>
 
 enum { DISTANCE_SUMS = 16 };
 

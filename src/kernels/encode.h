@@ -2,9 +2,10 @@
 #ifndef VIDETTE_KERNELS_ENCODE_H
 #define VIDETTE_KERNELS_ENCODE_H
 
+#include <stdint.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "kernels/format.h"
 
 #define ENCODE_SMALLEST 0x1p-100f // a row whose largest number is smaller counts as zeros
 

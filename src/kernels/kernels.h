@@ -18,27 +18,7 @@
 
 #include <vidette/vidette.h>
 
-/* ---- formats ------------------------------------------------------------------------------- */
-
-// How numbers stand in the operands of a matrix product. They are moved in lanes of 32 bits: one f32,
-// two bf16 or four int8. An encoded row of k numbers is its lanes, the last one padded with zeros; an
-// int8 row goes on with two more: a 32-bit integer, -128 times the sum of its numbers, and its scale
-// as f32, so that x_i is about q_i * scale.
-//
-//     f32   | x0 | x1 | x2 | ...             bf16  | x0 x1 | x2 x3 | ...
-//     int8  | q0 q1 q2 q3 | q4 .. 0 0 | -128 sum q | scale |
-enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMATS };
-
-enum { LANE_BYTES = 4 };
-
-static inline size_t format_lanes(enum format format, size_t k) {
-    const size_t group = format == FORMAT_F32 ? 1 : format == FORMAT_BF16 ? 2 : 4;
-    return (k + group - 1) / group;
-}
-
-static inline size_t format_row_bytes(enum format format, size_t k) {
-    return LANE_BYTES * (format_lanes(format, k) + (format == FORMAT_I8 ? 2 : 0));
-}
+#include "kernels/format.h"
 
 /* ---- what kernels share -------------------------------------------------------------------- */
 
@@ -61,11 +41,13 @@ struct finish {
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
 };
 
-// Memory that will be written when a product is done, a row for each of its rows: fetched shortly before
-// the end, not at the beginning, since the operands would push it out of the nearest cache again.
+// Memory that a product fetches for what comes after it. A cache line of `panel`, which the next product
+// multiplies with, goes with each lane; rows that will be written, one for each of the product's own, come
+// shortly before the end, since the operands would push them out of the nearest cache again.
 struct upcoming {
-    const unsigned char *rows; // row i at rows + i * bytes
-    size_t bytes, width;       // width: bytes of a row
+    const unsigned char *panel; // NULL: none
+    const unsigned char *rows;  // row i at rows + i * bytes
+    size_t bytes, width;        // width: bytes of a row; 0: no rows
 };
 
 // A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so

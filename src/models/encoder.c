@@ -2,18 +2,12 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "nn/head.h"
 
 static void copy_row(float *to, const float *from, size_t d) {
     memcpy(to, from, d * sizeof *to);
-}
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
 // RLT's decision, or every token a row.
@@ -55,22 +49,18 @@ static void embed(struct encoder *encoder, const vdt_clip *clips) {
     }
 }
 
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
-
 // ToMe: the merged rows are written to y, which is then x.
 static void merge(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
-    const double start = now_ms();
-    if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, f32_rows(encoder->y, d),
-                   f32_rows(encoder->x, d), attention_keys(encoder->qkv, d))) {
+    const double start = clock_ms();
+    if (tome_merge(&encoder->exec, &encoder->tome, &encoder->sequence, i, rows_f32(encoder->y, d),
+                   rows_f32(encoder->x, d), attention_keys(encoder->qkv, d))) {
         float *merged = encoder->y;
         encoder->y = encoder->x;
         encoder->x = merged;
         encoder->mixed.data = encoder->y;
     }
-    encoder->merge_ms += now_ms() - start;
+    encoder->merge_ms += clock_ms() - start;
 }
 
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block) {
@@ -100,7 +90,7 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
 // The row that all padding is.
 static void set_padding(struct encoder *encoder, size_t block) {
     const size_t bytes = encoder->qkv.bytes;
-    memcpy((unsigned char *)encoder->qkv.data + encoder->options.clips * encoder->tokens * bytes,
+    memcpy(rows_at(encoder->qkv, encoder->options.clips * encoder->tokens),
            encoder->padding + block * bytes, bytes);
 }
 
@@ -111,10 +101,10 @@ static void run_block(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
     const struct attention_shape shape = encoder_attention_shape(encoder, i);
     if (shape.key_rows) set_padding(encoder, i);
-    attention_forward(exec, &block->attention, &block->norm1, f32_rows(encoder->x, d), encoder->qkv,
+    attention_forward(exec, &block->attention, &block->norm1, rows_f32(encoder->x, d), encoder->qkv,
                       encoder->mixed, encoder->panels, &shape, sequence_total(sequence));
     if (encoder->tome.options.mode != VDT_TOME_OFF) merge(encoder, i);
-    ops_mlp(exec, &block->mlp, &block->norm2, f32_rows(encoder->x, d), sequence_total(sequence));
+    ops_mlp(exec, &block->mlp, &block->norm2, rows_f32(encoder->x, d), sequence_total(sequence));
     for (size_t b = 0; b < sequence->clips; b++) {
         encoder->layers[b * encoder->weights->n_blocks + i] = (uint32_t)sequence_rows(sequence, b);
     }
@@ -157,7 +147,7 @@ static void read_mean(struct encoder *encoder, float *out, size_t out_stride, co
 // y (n_clips, width of w) <- w applied to rows of encoder->read.
 static void read_linear(struct encoder *encoder, const struct gemm *w, float *y, size_t n_clips,
                         struct gemm_epilogue epilogue) {
-    ops_linear(&encoder->exec, w, f32_rows(y, gemm_n(w)), f32_rows(encoder->read, gemm_k(w)),
+    ops_linear(&encoder->exec, w, rows_f32(y, gemm_n(w)), rows_f32(encoder->read, gemm_k(w)),
                n_clips, NULL, epilogue);
 }
 
@@ -292,18 +282,18 @@ static int run_blocks(struct encoder *encoder, float *features, size_t features_
 int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_clips, float *logits,
                     size_t logits_stride, float *features, size_t features_stride, vdt_stats *stats,
                     vdt_error *error) {
-    const double start = now_ms();
+    const double start = clock_ms();
     vdt_stats done = {0};
     encoder->exec.macs = 0;
     encoder->merge_ms = 0.0;
     atomic_store(&encoder->exec.status, VDT_OK);
     decide(encoder, clips, n_clips);
-    const double decided = now_ms();
+    const double decided = clock_ms();
     embed(encoder, clips);
-    const double embedded = now_ms();
+    const double embedded = clock_ms();
     const int status = run_blocks(encoder, features, features_stride, error);
     if (status) return status;
-    const double ran = now_ms();
+    const double ran = clock_ms();
     encoder_finish(encoder, n_clips, logits != NULL, features, features_stride);
     for (size_t b = 0; logits && b < n_clips; b++) {
         memcpy(logits + b * logits_stride, encoder->logits + b * encoder->n_logits,
@@ -313,7 +303,7 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     done.decide_ms = decided - start;
     done.embed_ms = embedded - decided;
     done.blocks_ms = ran - embedded;
-    done.head_ms = now_ms() - ran;
+    done.head_ms = clock_ms() - ran;
     done.merge_ms = encoder->merge_ms;
     if (stats) *stats = done;
     if (atomic_load(&encoder->exec.status)) {

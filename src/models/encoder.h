@@ -30,7 +30,7 @@ struct encoder_options {
     bool attention_f32;           // attention in f32 whatever the weights' format
     vdt_rlt_options rlt;
     vdt_tome_options tome;
-    struct pixel_scale scale; // RLT's
+    struct pixel_scale scale; // of the processor
 };
 
 enum { ENCODER_LAST = LIMIT_BLOCKS + 1 };

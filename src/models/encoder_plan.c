@@ -158,12 +158,6 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
 
 /* ---- layout -------------------------------------------------------------------------------- */
 
-static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
-    size_t count;
-    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
-    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
-}
-
 // The largest scratch memory any operation of a run asks for.
 static size_t scratch_bytes(const struct encoder *encoder) {
     const struct weights *weights = encoder->weights;
@@ -183,7 +177,12 @@ static size_t scratch_bytes(const struct encoder *encoder) {
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
         if (matrices[i]) bytes = max_size(bytes, ops_linear_scratch_bytes(matrices[i]));
     }
-    return (max_size(bytes, encoder->least_scratch) + 63) / 64 * 64;
+    return align64(max_size(bytes, encoder->least_scratch));
+}
+
+static size_t hidden_bytes(const struct weights *weights) {
+    const size_t pool = weights->pool.kv ? ops_mlp_hidden_bytes(&weights->pool.mlp) : 0;
+    return max_size(pool, ops_mlp_hidden_bytes(&weights->blocks[0].mlp));
 }
 
 // Attention multiplies in bf16 where the weights are not f32 and the CPU can.
@@ -271,15 +270,15 @@ static void layout_relative(struct encoder *encoder, struct arena *arena, enum f
         if (gathered) longest = max_size(longest, max_size(made_h * made_h, made_w * made_w));
         if (encoder->relative) encoder->relative[i] = relative;
     }
-    encoder->table = take_floats(arena, 2 * longest, d);
-    encoder->encoded_table = take_floats(arena, longest, d + 4);
+    encoder->table = arena_take_floats(arena, 2 * longest, d);
+    encoder->encoded_table = arena_take_floats(arena, longest, d + 4);
 }
 
 void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const struct geometry *geometry = encoder->geometry;
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
     const enum format format = attention_format(encoder);
-    const size_t element = format == FORMAT_BF16 ? 2 : sizeof(float);
+    const size_t qkv_bytes = 3 * d * format_bytes(format); // of a row
     sequence_layout(&encoder->sequence, arena, clips, encoder->tokens, encoder->prefix);
     rlt_layout(&encoder->rlt, arena, clips);
     tome_layout(&encoder->tome, arena, clips, encoder->tokens);
@@ -287,37 +286,35 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->clip_macs = arena_take(arena, clips, sizeof *encoder->clip_macs);
     encoder->dense_macs = arena_take(arena, clips, sizeof *encoder->dense_macs);
     encoder->singles = arena_take(arena, clips + 1, sizeof *encoder->singles);
-    encoder->prefix_rows = take_floats(arena, encoder->prefix, d);
-    encoder->positions = take_floats(arena, encoder->patches, d);
-    encoder->read = take_floats(arena, clips, 2 * d);
-    encoder->pooled = take_floats(arena, clips, max_size(d, geometry->projection));
-    encoder->small = take_floats(arena, clips, 2 * d);
-    encoder->logits = take_floats(arena, clips, encoder->n_logits);
-    encoder->x = take_floats(arena, rows, d);
-    encoder->y = take_floats(arena, rows, d);
+    encoder->prefix_rows = arena_take_floats(arena, encoder->prefix, d);
+    encoder->positions = arena_take_floats(arena, encoder->patches, d);
+    encoder->read = arena_take_floats(arena, clips, 2 * d);
+    encoder->pooled = arena_take_floats(arena, clips, max_size(d, geometry->projection));
+    encoder->small = arena_take_floats(arena, clips, 2 * d);
+    encoder->logits = arena_take_floats(arena, clips, encoder->n_logits);
+    encoder->x = arena_take_floats(arena, rows, d);
+    encoder->y = arena_take_floats(arena, rows, d);
     // The projection reads bf16 as it is; int8 rows are encoded from f32.
     const bool direct = gemm_format(encoder->weights->blocks[0].attention.proj) == FORMAT_BF16;
-    const enum format mixed = direct ? format : FORMAT_F32;
-    encoder->mixed =
-        (struct rows){encoder->y, d * (mixed == FORMAT_BF16 ? 2 : sizeof(float)), mixed};
+    encoder->mixed = rows_packed(encoder->y, d, direct ? format : FORMAT_F32);
 
     const size_t threads = pool_threads(encoder->context->pool);
     encoder->exec =
         (struct exec){.pool = encoder->context->pool, .kernels = &encoder->context->kernels};
     encoder->exec.scratch_bytes = scratch_bytes(encoder);
     encoder->exec.scratch = arena_take(arena, threads, encoder->exec.scratch_bytes);
+    encoder->exec.hidden = arena_take(arena, threads, hidden_bytes(encoder->weights));
 
-    layout_windows(encoder, arena, 3 * d * element);
+    layout_windows(encoder, arena, qkv_bytes);
     layout_relative(encoder, arena, format);
 
     const size_t mark = arena_mark(arena);
     // The last row is for padding.
-    encoder->qkv =
-        (struct rows){arena_take(arena, rows + 1, 3 * d * element), 3 * d * element, format};
+    encoder->qkv = rows_packed(arena_take(arena, rows + 1, qkv_bytes), 3 * d, format);
     encoder->panels = take_panels(encoder, arena, format, rows);
     if (encoder->weights->pool.kv) { // runs after the blocks, in f32, in the same memory
         arena_release(arena, mark);
-        encoder->kv = take_floats(arena, rows, 2 * d);
+        encoder->kv = arena_take_floats(arena, rows, 2 * d);
         void *panels = take_panels(encoder, arena, FORMAT_F32, rows);
         encoder->pool_panels = panels;
     }

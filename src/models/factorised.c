@@ -2,9 +2,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
-#include "core/checked.h"
+#include "core/clock.h"
 
 int factorised_plan(struct factorised *factorised, struct encoder *encoder, size_t clips,
                     vdt_pool pool, size_t layer, vdt_error *error) {
@@ -24,25 +23,15 @@ int factorised_plan(struct factorised *factorised, struct encoder *encoder, size
     return VDT_OK;
 }
 
-static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
-    size_t count;
-    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
-    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
-}
-
 void factorised_layout(struct factorised *factorised, struct arena *arena) {
     const size_t clips = factorised->clips, snippets = factorised->snippets,
                  d = factorised->encoder->geometry->d;
     arena->used = arena->peak; // what the encoder overlays stays its own
     factorised->parts = arena_take(arena, clips * snippets, sizeof *factorised->parts);
-    factorised->x = take_floats(arena, clips * (1 + snippets), d);
-    factorised->read = take_floats(arena, clips, d);
-    factorised->logits = take_floats(arena, clips, factorised->n_logits);
+    factorised->x = arena_take_floats(arena, clips * (1 + snippets), d);
+    factorised->read = arena_take_floats(arena, clips, d);
+    factorised->logits = arena_take_floats(arena, clips, factorised->n_logits);
     factorised->starts = arena_take(arena, clips + 1, sizeof *factorised->starts);
-}
-
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
 }
 
 static void add_positions(float *row, const float *position, size_t d) {
@@ -71,7 +60,7 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
                                           .heads = encoder->geometry->heads,
                                           .d = width,
                                           .scale = (float)(1.0 / sqrt((double)width))};
-    const struct rows x = f32_rows(factorised->x, d);
+    const struct rows x = rows_f32(factorised->x, d);
     for (size_t i = 0; i < weights->n_temporal; i++) {
         const struct block *block = &weights->blocks[weights->n_blocks + i];
         attention_forward(&encoder->exec, &block->attention, &block->norm1, x, encoder->qkv,
@@ -85,15 +74,9 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
                   &weights->temporal_norm);
     if (logits) {
         ops_linear(&encoder->exec, weights->classifier,
-                   f32_rows(factorised->logits, factorised->n_logits),
-                   f32_rows(factorised->read, d), n, NULL, GEMM_PLAIN);
+                   rows_f32(factorised->logits, factorised->n_logits),
+                   rows_f32(factorised->read, d), n, NULL, GEMM_PLAIN);
     }
-}
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
 int factorised_forward(struct factorised *factorised, const vdt_clip *clips, size_t n_clips,
@@ -110,7 +93,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
     const int status = encoder_forward(encoder, factorised->parts, n_clips * snippets, NULL, 0,
                                        NULL, 0, stats, error);
     if (status) return status;
-    const double start = now_ms();
+    const double start = clock_ms();
     ops_layernorm(&encoder->exec, encoder->x, clip_floats, encoder->x, clip_floats,
                   n_clips * snippets, d, &encoder->weights->norm);
     for (size_t b = 0; b <= n_clips; b++) factorised->starts[b] = b * (1 + snippets);
@@ -127,7 +110,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
             memcpy(features + b * features_stride, factorised->read + b * d, d * sizeof *features);
     }
     if (stats) {
-        stats->head_ms += now_ms() - start;
+        stats->head_ms += clock_ms() - start;
         stats->macs = encoder->exec.macs;
         stats->macs_dense += n_clips * factorised_macs(factorised);
     }

@@ -1,241 +1,12 @@
 #include "models/stream.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "models/stream_count.h"
 
-/* ---- plan and layout ----------------------------------------------------------------------- */
-
-static enum stream_kind kind_of(const struct stream *stream, size_t block) {
-    const struct encoder *encoder = stream->encoder;
-    if (encoder->windows.side > 0 && encoder->geometry->windowed[block]) return STREAM_FULL;
-    switch (stream->options.attention) {
-    case VDT_ATTENTION_EXACT: return STREAM_EXACT;
-    case VDT_ATTENTION_DELTA: return STREAM_DELTA;
-    case VDT_ATTENTION_TOKENWISE: break;
-    }
-    return STREAM_FULL;
-}
-
-int stream_plan(struct stream *stream, struct encoder *encoder, struct factorised *factorised,
-                const struct stream_options *options, vdt_error *error) {
-    const struct geometry *geometry = encoder->geometry;
-    *stream = (struct stream){.encoder = encoder, .factorised = factorised, .options = *options};
-    if (encoder->options.frames != geometry->tubelet) {
-        return status_fail(error, VDT_ERROR_UNSUPPORTED,
-                           "update: streams need a model of single frames, this one takes %zu",
-                           encoder->options.frames);
-    }
-    if (encoder->options.rlt.mode != VDT_RLT_OFF || encoder->options.tome.mode != VDT_TOME_OFF) {
-        return status_fail(error, VDT_ERROR_ARGUMENT,
-                           "update: expected rlt and tome off beside it");
-    }
-    if (encoder->options.clips != 1) {
-        return status_fail(error, VDT_ERROR_ARGUMENT, "clips: a stream takes 1, found %zu",
-                           encoder->options.clips);
-    }
-    const struct relative_positions grid = {.height = encoder->grid.h, .width = encoder->grid.w};
-    encoder->options.attention_f32 = options->attention == VDT_ATTENTION_DELTA;
-    encoder->least_scratch = gate_scratch_bytes(geometry->d);
-    if (options->attention == VDT_ATTENTION_DELTA) {
-        encoder->least_scratch =
-            max_size(encoder->least_scratch,
-                     delta_attention_scratch_bytes(encoder->tokens, geometry->d / geometry->heads,
-                                                   geometry->relative ? &grid : NULL));
-    }
-    return VDT_OK;
-}
-
-static float *take_floats(struct arena *arena, size_t rows, size_t columns) {
-    size_t count;
-    if (!checked_multiply(&count, rows, columns)) arena->overflow = true;
-    return arena->overflow ? NULL : arena_take(arena, count, sizeof(float));
-}
-
-static struct rows take_rows(struct arena *arena, size_t rows, size_t width, enum format format) {
-    const size_t bytes = width * (format == FORMAT_BF16 ? 2 : sizeof(float));
-    return (struct rows){arena_take(arena, rows, bytes), bytes, format};
-}
-
-// Gates keep what the matrix behind them reads; int8 is encoded from f32.
-static void layout_gate(struct stream *stream, struct gate *gate, struct arena *arena,
-                        enum format format) {
-    const size_t n = stream->encoder->tokens, d = stream->encoder->geometry->d;
-    gate->n = n;
-    gate->width = d;
-    gate->u = take_rows(arena, n, d, format);
-    gate->waited = arena_take(arena, n, sizeof *gate->waited);
-}
-
-static enum format format_before(const struct gemm *w) {
-    return gemm_format(w) == FORMAT_BF16 ? FORMAT_BF16 : FORMAT_F32;
-}
-
-static void layout_attention(struct stream *stream, struct stream_block *block, size_t i,
-                             struct arena *arena) {
-    const struct encoder *encoder = stream->encoder;
-    const size_t n = encoder->tokens, d = encoder->geometry->d, heads = encoder->geometry->heads;
-    block->qkv = take_rows(arena, n + 1, 3 * d, encoder->qkv.format);
-    size_t pairs = 0;
-    switch (kind_of(stream, i)) {
-    case STREAM_FULL: block->mixed = take_rows(arena, n, d, encoder->mixed.format); break;
-    case STREAM_EXACT:
-        block->exact.n = n;
-        block->exact.o = take_floats(arena, n, d);
-        block->exact.max = take_floats(arena, heads, n);
-        block->exact.sum = take_floats(arena, heads, n);
-        block->exact.error = take_floats(arena, heads, n);
-        break;
-    case STREAM_DELTA:
-        if (!checked_multiply(&pairs, n, n)) arena->overflow = true;
-        block->delta.n = n;
-        block->delta.b = take_floats(arena, heads, pairs);
-        block->delta.a = take_floats(arena, heads, pairs);
-        block->delta.av = take_floats(arena, n, d);
-        break;
-    }
-}
-
-static void layout_block(struct stream *stream, struct stream_block *block, size_t i,
-                         struct arena *arena) {
-    const struct encoder *encoder = stream->encoder;
-    const struct block *weights = &encoder->weights->blocks[i];
-    const size_t n = encoder->tokens, d = encoder->geometry->d;
-    layout_gate(stream, &block->qkv_gate, arena, format_before(weights->attention.qkv));
-    layout_gate(stream, &block->proj_gate, arena, encoder->mixed.format);
-    layout_gate(stream, &block->mlp_gate, arena, format_before(weights->mlp.fc1));
-    block->proj = take_floats(arena, n, d);
-    block->mlp = take_floats(arena, n, d);
-    layout_attention(stream, block, i, arena);
-}
-
-static size_t stream_logits(const struct stream *stream) {
-    return stream->factorised ? stream->factorised->n_logits : stream->encoder->n_logits;
-}
-
-// The state, in one piece.
-static void layout_state(struct stream *stream, struct arena *arena) {
-    const struct encoder *encoder = stream->encoder;
-    const struct patch_grid *grid = &encoder->grid;
-    const size_t begin = arena->used, patch = encoder->geometry->patch;
-    stream->state = arena_take(arena, 1, sizeof *stream->state);
-    stream->embedded = take_floats(arena, encoder->tokens, encoder->geometry->d);
-    stream->logits = take_floats(arena, 1, stream_logits(stream));
-    stream->features = take_floats(arena, 1, encoder->n_features);
-    if (stream->factorised)
-        stream->window = take_floats(arena, stream->factorised->snippets, encoder->geometry->d);
-    stream->still.pixels =
-        arena_take(arena, encoder->options.frames, 3 * grid->h * patch * grid->w * patch);
-    for (size_t i = 0; i < encoder->geometry->blocks; i++) {
-        struct stream_block block = {0};
-        layout_block(stream, &block, i, arena);
-        if (stream->blocks) stream->blocks[i] = block;
-    }
-    stream->begin = arena->base ? arena->base + begin : NULL;
-    stream->bytes = arena->used - begin;
-}
-
-static void layout_panels(struct stream *stream, struct arena *arena) {
-    const struct encoder *encoder = stream->encoder;
-    const struct kernels *kernels = &encoder->context->kernels;
-    const size_t n = encoder->tokens, d = encoder->geometry->d, heads = encoder->geometry->heads;
-    struct exact_attention exact = {0};
-    struct delta_attention delta = {0};
-    size_t bytes = 0;
-    if (stream->options.attention == VDT_ATTENTION_EXACT) {
-        if (!exact_attention_panels(&bytes, kernels, encoder->qkv.format, n, heads, d / heads))
-            arena->overflow = true;
-        exact.others = arena_take(arena, n, sizeof *exact.others);
-        exact.key_y = arena_take(arena, n, sizeof *exact.key_y);
-        exact.key_x = arena_take(arena, n, sizeof *exact.key_x);
-        exact.panels = arena_take(arena, bytes, 1);
-    } else if (stream->options.attention == VDT_ATTENTION_DELTA) {
-        if (!delta_attention_panels(&bytes, kernels, n, heads, d / heads)) arena->overflow = true;
-        delta.dv = take_floats(arena, n, d);
-        delta.old = take_floats(arena, n, d);
-        delta.changed = arena_take(arena, n, sizeof *delta.changed);
-        delta.panels = arena_take(arena, bytes, 1);
-    }
-    for (size_t i = 0; stream->blocks && i < encoder->geometry->blocks; i++) {
-        struct stream_block *block = &stream->blocks[i];
-        block->exact.others = exact.others;
-        block->exact.key_y = exact.key_y;
-        block->exact.key_x = exact.key_x;
-        block->exact.panels = exact.panels;
-        block->delta.dv = delta.dv;
-        block->delta.old = delta.old;
-        block->delta.changed = delta.changed;
-        block->delta.panels = delta.panels;
-    }
-}
-
-static void layout_windows(struct stream *stream, struct arena *arena) {
-    const struct windows *all = &stream->encoder->windows;
-    struct windows *windows = &stream->windows;
-    const size_t n = all->rows * all->columns;
-    if (all->side == 0) return;
-    windows->side = all->side;
-    windows->q_starts = arena_take(arena, n + 1, sizeof *windows->q_starts);
-    windows->k_starts = arena_take(arena, n + 1, sizeof *windows->k_starts);
-    windows->queries = arena_take(arena, stream->encoder->patches, sizeof *windows->queries);
-    windows->key_rows = arena_take(arena, n, all->side * all->side * sizeof *windows->key_rows);
-    stream->touched = arena_take(arena, n, sizeof *stream->touched);
-}
-
-void stream_layout(struct stream *stream, struct arena *arena) {
-    const struct encoder *encoder = stream->encoder;
-    const size_t n = encoder->tokens, blocks = encoder->geometry->blocks;
-    arena->used = arena->peak; // what the encoder overlays stays its own
-    stream->blocks = arena_take(arena, blocks, sizeof *stream->blocks);
-    stream->index = arena_take(arena, n, sizeof *stream->index);
-    stream->squares = arena_take(arena, n, sizeof *stream->squares);
-    stream->updated = arena_take(arena, 3 * blocks, sizeof *stream->updated);
-    if (stream->options.record) {
-        stream->patches = arena_take(arena, encoder->patches, sizeof *stream->patches);
-        stream->passed = arena_take(arena, 3 * blocks, n * sizeof *stream->passed);
-    }
-    layout_state(stream, arena);
-    layout_panels(stream, arena);
-    layout_windows(stream, arena);
-    for (size_t i = 0; stream->blocks && i < blocks; i++) {
-        struct gate *gates[] = {&stream->blocks[i].qkv_gate, &stream->blocks[i].proj_gate,
-                                &stream->blocks[i].mlp_gate};
-        for (size_t g = 0; g < 3; g++) {
-            gates[g]->index = stream->index;
-            gates[g]->squares = stream->squares;
-        }
-    }
-}
-
-void stream_reset(struct stream *stream) {
-    stream->state->steps = 0;
-    stream->state->pending = 0;
-    stream->state->filled = 0;
-    still_start(&stream->state->still, stream->options.tau, stream->options.learn_still);
-}
-
-void stream_prepare(struct stream *stream) {
-    const struct encoder *encoder = stream->encoder;
-    const struct stream_options *options = &stream->options;
-    struct still *still = &stream->still;
-    memcpy(still->std, options->std, sizeof still->std);
-    still->range = options->range;
-    still->patch = encoder->geometry->patch;
-    still->tubelet = encoder->options.frames;
-    still->grid = encoder->grid;
-    still->state = &stream->state->still;
-    memset(stream->begin, 0, stream->bytes); // a snapshot holds no memory of others
-    memset(stream->updated, 0, 3 * encoder->geometry->blocks * sizeof *stream->updated);
-    stream_reset(stream);
-}
-
 /* ---- rows ---------------------------------------------------------------------------------- */
-
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
 
 // One block's step, as its gates see it.
 struct block_step {
@@ -297,7 +68,7 @@ static void norm2_row(void *argument, size_t i, void *row) {
 static void full_row(void *argument, size_t i, void *row) {
     const struct block_step *step = argument;
     const struct rows mixed = step->block->mixed;
-    memcpy(row, (const unsigned char *)mixed.data + i * mixed.bytes, mixed.bytes);
+    memcpy(row, rows_at(mixed, i), mixed.bytes);
 }
 
 static void encode_row(const struct block_step *step, const float *values, void *row) {
@@ -321,11 +92,6 @@ static void delta_row(void *argument, size_t i, void *row) {
 }
 
 /* ---- attention ----------------------------------------------------------------------------- */
-
-static struct rows columns(struct rows rows, size_t column) {
-    rows.data = (unsigned char *)rows.data + column * (rows.format == FORMAT_BF16 ? 2 : 4);
-    return rows;
-}
 
 // The windows that hold a token of index, as sequences.
 static size_t list_windows(struct stream *stream, const uint32_t *index, size_t n) {
@@ -370,34 +136,33 @@ static void attend_full(struct stream *stream, struct stream_block *block,
         shape->queries = stream->windows.queries;
         shape->key_rows = stream->windows.key_rows;
     }
-    ops_attention(&encoder->exec, block->mixed, block->qkv, columns(block->qkv, d),
-                  columns(block->qkv, 2 * d), shape, encoder->panels);
+    ops_attention(&encoder->exec, block->mixed, block->qkv, rows_columns(block->qkv, d),
+                  rows_columns(block->qkv, 2 * d), shape, encoder->panels);
 }
 
 // Brings the block's attention up to date with the rows of q, k, v in encoder->qkv. Returns the pairs of row
 // and head that were computed beyond.
-static uint64_t attend(struct stream *stream, size_t i, bool flush) {
+static uint64_t attend(struct stream *stream, size_t i) {
     struct encoder *encoder = stream->encoder;
     struct stream_block *block = &stream->blocks[i];
     struct attention_shape shape = encoder_attention_shape(encoder, i);
     const struct gate *gate = &block->qkv_gate;
-    const enum stream_kind kind = kind_of(stream, i);
-    if (kind == STREAM_FULL) {
+    if (block->kind == STREAM_FULL) {
         attend_full(stream, block, &shape);
         return 0;
     }
-    if (kind == STREAM_EXACT && !flush) {
+    if (block->kind == STREAM_EXACT && !stream->first) {
         return exact_attention_update(&encoder->exec, &block->exact, block->qkv, encoder->qkv,
                                       gate->index, gate->picked, &shape);
     }
-    if (kind == STREAM_DELTA && !flush) {
+    if (block->kind == STREAM_DELTA && !stream->first) {
         delta_attention_update(&encoder->exec, &block->delta, block->qkv, encoder->qkv, gate->index,
                                gate->picked, &shape);
         return 0;
     }
     ops_scatter(&encoder->exec, block->qkv, gate->index, encoder->qkv, gate->picked,
                 block->qkv.bytes);
-    if (kind == STREAM_EXACT)
+    if (block->kind == STREAM_EXACT)
         exact_attention_flush(&encoder->exec, &block->exact, block->qkv, &shape);
     else
         delta_attention_flush(&encoder->exec, &block->delta, block->qkv, &shape);
@@ -405,12 +170,6 @@ static uint64_t attend(struct stream *stream, size_t i, bool flush) {
 }
 
 /* ---- a step -------------------------------------------------------------------------------- */
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
 
 // Changed patches of the frame into stream->index.
 static void find_changed(struct stream *stream, const vdt_clip *frame) {
@@ -446,8 +205,8 @@ static void embed(struct stream *stream, const vdt_clip *frame) {
     if (n == 0) return;
     patch_embed_forward(&encoder->exec, &patch_embed, rows, &changed, frame, 1, &encoder->grid);
     if (norm->weight) ops_layernorm(&encoder->exec, rows, d, rows, d, n, d, norm);
-    ops_scatter(&encoder->exec, f32_rows(stream->embedded + encoder->prefix * d, d), stream->index,
-                f32_rows(rows, d), n, d * sizeof *rows);
+    ops_scatter(&encoder->exec, rows_f32(stream->embedded + encoder->prefix * d, d), stream->index,
+                rows_f32(rows, d), n, d * sizeof *rows);
 }
 
 static void pass_gate(struct stream *stream, size_t number, struct gate *gate,
@@ -465,10 +224,10 @@ static void project(struct stream *stream, struct stream_block *block, const str
     struct encoder *encoder = stream->encoder;
     const struct gate *gate = &block->proj_gate;
     const size_t d = encoder->geometry->d;
-    const struct rows rows = f32_rows(encoder->y, d);
+    const struct rows rows = rows_f32(encoder->y, d);
     if (gate->picked == 0) return;
     ops_linear_at(&encoder->exec, w, rows, gate->u, gate->index, gate->picked, GEMM_PLAIN);
-    ops_scatter(&encoder->exec, f32_rows(block->proj, d), gate->index, rows, gate->picked,
+    ops_scatter(&encoder->exec, rows_f32(block->proj, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
 }
 
@@ -476,10 +235,10 @@ static void run_mlp(struct stream *stream, struct stream_block *block, const str
     struct encoder *encoder = stream->encoder;
     const struct gate *gate = &block->mlp_gate;
     const size_t d = encoder->geometry->d;
-    const struct rows rows = f32_rows(encoder->y, d);
+    const struct rows rows = rows_f32(encoder->y, d);
     if (gate->picked == 0) return;
     ops_mlp_at(&encoder->exec, mlp, rows, gate->u, gate->index, gate->picked);
-    ops_scatter(&encoder->exec, f32_rows(block->mlp, d), gate->index, rows, gate->picked,
+    ops_scatter(&encoder->exec, rows_f32(block->mlp, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
 }
 
@@ -499,17 +258,19 @@ static void run_block(struct stream *stream, size_t i, float *features) {
         ops_linear_at(&encoder->exec, weights->attention.qkv, encoder->qkv, block->qkv_gate.u,
                       block->qkv_gate.index, block->qkv_gate.picked, to_qkv);
     }
-    const uint64_t afresh = attend(stream, i, stream->first);
+    const uint64_t afresh = attend(stream, i);
     const size_t picked_qkv = block->qkv_gate.picked;
     pass_gate(stream, 3 * i + 1, &block->proj_gate,
-              &(struct gate_source){NULL, mixed_row[kind_of(stream, i)], &step});
+              &(struct gate_source){NULL, mixed_row[block->kind], &step});
     project(stream, block, weights->attention.proj);
     pass_gate(stream, 3 * i + 2, &block->mlp_gate,
               &(struct gate_source){add_proj_row, norm2_row, &step});
     run_mlp(stream, block, &weights->mlp);
     const size_t picked[3] = {picked_qkv, block->proj_gate.picked, block->mlp_gate.picked};
     stream->afresh += afresh;
-    stream->macs += stream_count_block(stream, i, picked, afresh, stream->first);
+    stream->macs += stream->first
+                        ? stream_count_flush(encoder, i)
+                        : stream_count_block(encoder, stream->options.attention, i, picked, afresh);
 }
 
 // What the last block's MLP adds.
@@ -532,8 +293,7 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
         if (status) return status;
         if (stream->first && stream->blocks[i].qkv.data && encoder->padding) {
             const struct rows qkv = stream->blocks[i].qkv;
-            memcpy((unsigned char *)qkv.data + encoder->tokens * qkv.bytes,
-                   encoder->padding + i * qkv.bytes, qkv.bytes);
+            memcpy(rows_at(qkv, encoder->tokens), encoder->padding + i * qkv.bytes, qkv.bytes);
         }
         run_block(stream, i, features);
     }
@@ -568,13 +328,13 @@ static void copy_outputs(const struct stream *stream, float *logits, float *feat
 static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *error) {
     struct encoder *encoder = stream->encoder;
     const uint64_t steps = stream->state->steps;
-    const double start = now_ms();
+    const double start = clock_ms();
     stream->state->steps = 0;
     sequence_start(&encoder->sequence, 1);
     stream->macs += (uint64_t)stream->changed * encoder->geometry->d;
     const int status = run_blocks(stream, error);
     if (status) return status;
-    const double ran = now_ms();
+    const double ran = clock_ms();
     encoder_finish(encoder, 1, encoder->n_logits > 0,
                    encoder->n_features > 0 ? stream->features : NULL, encoder->n_features);
     if (encoder->n_logits > 0)
@@ -585,7 +345,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     }
     stream->state->steps = steps + 1;
     stats->blocks_ms = ran - start;
-    stats->head_ms = now_ms() - ran;
+    stats->head_ms = clock_ms() - ran;
     return VDT_OK;
 }
 
@@ -604,16 +364,16 @@ static void choose_r(struct stream *stream) {
 int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
                 vdt_stats *stats, vdt_error *error) {
     struct exec *exec = &stream->encoder->exec;
-    const double start = now_ms();
+    const double start = clock_ms();
     vdt_stats local = {0};
     exec->macs = 0;
     atomic_store(&exec->status, VDT_OK);
     stream->first = stream->state->steps == 0;
     stream->afresh = stream->macs = 0;
     find_changed(stream, frame);
-    local.decide_ms = now_ms() - start;
+    local.decide_ms = clock_ms() - start;
     embed(stream, frame);
-    local.embed_ms = now_ms() - start - local.decide_ms;
+    local.embed_ms = clock_ms() - start - local.decide_ms;
     stream->idle = !stream->first && stream->changed == 0 && stream->state->pending == 0 &&
                    stream->options.policy.kind != POLICY_ALL;
     if (stream->idle) {
@@ -624,12 +384,12 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         const int status = run_transformer(stream, &local, error);
         if (status) return status;
         if (!stream->first && stream->options.deadline > 0.0)
-            budget_learn(&stream->budget, mean_updated(stream), now_ms() - start);
+            budget_learn(&stream->budget, mean_updated(stream), clock_ms() - start);
     }
     if (stream->factorised) {
-        const double read = now_ms();
+        const double read = clock_ms();
         read_window(stream, logits, features);
-        local.head_ms += now_ms() - read;
+        local.head_ms += clock_ms() - read;
     } else {
         copy_outputs(stream, logits, features);
     }
@@ -654,9 +414,9 @@ static int time_step(struct stream *stream, uint8_t *pixels, size_t r, double *m
     }
     stream->options.deadline = 0.0;
     stream->options.policy.r = r;
-    const double start = now_ms();
+    const double start = clock_ms();
     const int status = stream_step(stream, &frame, NULL, NULL, NULL, error);
-    *ms = now_ms() - start;
+    *ms = clock_ms() - start;
     stream->options.deadline = deadline;
     return status;
 }

@@ -26,12 +26,15 @@ struct stream_options {
     bool still, learn_still; // the pixel test; whether its tolerance is learnt
     double tau;              // its tolerance
     double deadline;         // ms a step: r is chosen to meet it; 0: none
-    double std[3], range;    // of the processor
     bool record;             // `patches` and `passed` are kept
 };
 
+// How a block attends: in full, or kept up to date.
+enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
+
 // One block's state.
 struct stream_block {
+    enum stream_kind kind;
     struct gate qkv_gate, proj_gate, mlp_gate;
     struct rows qkv;   // (N + 1, 3D) buffered; the last row is padding
     struct rows mixed; // (N, D) attention's output where it is computed in full
@@ -39,8 +42,6 @@ struct stream_block {
     struct exact_attention exact;
     struct delta_attention delta;
 };
-
-enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
 
 // What else is kept from step to step.
 struct stream_state {
@@ -66,6 +67,7 @@ struct stream {
     // Workspace.
     uint32_t *index;        // (N)
     double *squares;        // (N)
+    uint64_t *keys;         // (N)
     struct windows windows; // those in which something changed
     bool *touched;          // (windows)
     // Of the last step.
@@ -77,6 +79,10 @@ struct stream {
     uint64_t macs;     // by the counting rule of the Eventful paper
     bool first, idle;  // a flush; no transformer work
 };
+
+static inline size_t stream_logits(const struct stream *stream) {
+    return stream->factorised ? stream->factorised->n_logits : stream->encoder->n_logits;
+}
 
 // After encoder_plan: sets what the encoder must provide. A stream's encoder packs one clip, or one snippet,
 // whose class token (its only features) goes into the window that `factorised` (else NULL) reads.

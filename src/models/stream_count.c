@@ -59,25 +59,25 @@ static uint64_t count_delta(const struct encoder *encoder, const struct extent *
     return 4 * m * n * d + relative(encoder, extent, true) + n * d + h * n * n + m * d + 2 * n * d;
 }
 
-uint64_t stream_count_block(const struct stream *stream, size_t block, const size_t picked[3],
-                            uint64_t afresh, bool flush) {
-    const struct encoder *encoder = stream->encoder;
+uint64_t stream_count_flush(const struct encoder *encoder, size_t block) {
+    const size_t n = encoder->tokens, all[3] = {n, n, n};
     const struct extent extent = extent_of(encoder, block);
-    const uint64_t linears = count_rows(encoder, block, picked);
-    if (flush) return linears + count_full(encoder, &extent);
-    const uint64_t gated = linears + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
-    if (extent.windowed || stream->options.attention == VDT_ATTENTION_TOKENWISE)
+    return count_rows(encoder, block, all) + count_full(encoder, &extent);
+}
+
+uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
+                            const size_t picked[3], uint64_t afresh) {
+    const struct extent extent = extent_of(encoder, block);
+    const uint64_t gated =
+        count_rows(encoder, block, picked) + 3 * (uint64_t)encoder->tokens * encoder->geometry->d;
+    if (extent.windowed || attention == VDT_ATTENTION_TOKENWISE)
         return gated + count_full(encoder, &extent);
-    if (stream->options.attention == VDT_ATTENTION_DELTA)
-        return gated + count_delta(encoder, &extent, picked[0]);
+    if (attention == VDT_ATTENTION_DELTA) return gated + count_delta(encoder, &extent, picked[0]);
     return gated + count_exact(encoder, &extent, picked[0], afresh);
 }
 
 uint64_t stream_count_dense(const struct encoder *encoder) {
-    const struct stream stream = {.encoder = (struct encoder *)(uintptr_t)encoder};
-    const size_t n = encoder->tokens, all[3] = {n, n, n};
-    uint64_t macs = (uint64_t)n * encoder->geometry->d;
-    for (size_t i = 0; i < encoder->weights->n_blocks; i++)
-        macs += stream_count_block(&stream, i, all, 0, true);
+    uint64_t macs = (uint64_t)encoder->tokens * encoder->geometry->d;
+    for (size_t i = 0; i < encoder->weights->n_blocks; i++) macs += stream_count_flush(encoder, i);
     return macs;
 }

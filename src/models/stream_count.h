@@ -5,12 +5,14 @@
 #ifndef VIDETTE_MODELS_STREAM_COUNT_H
 #define VIDETTE_MODELS_STREAM_COUNT_H
 
-#include "models/stream.h"
+#include "models/encoder.h"
 
-// A block whose gates passed picked[0..2] tokens, with `afresh` pairs of row and head computed beyond them; a
-// flush counts as the dense block.
-uint64_t stream_count_block(const struct stream *stream, size_t block, const size_t picked[3],
-                            uint64_t afresh, bool flush);
+// A block of a flush, which counts as a dense one.
+uint64_t stream_count_flush(const struct encoder *encoder, size_t block);
+
+// A block whose gates passed picked[0..2] tokens, with `afresh` pairs of row and head computed beyond them.
+uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
+                            const size_t picked[3], uint64_t afresh);
 
 // The dense model, position additions included.
 uint64_t stream_count_dense(const struct encoder *encoder);

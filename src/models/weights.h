@@ -40,7 +40,7 @@ struct weights {
 
 // The formats that matrices are packed in, and the engine of each.
 struct weight_formats {
-    enum format patch;                  // the patch embedding
+    enum format patch;                  // the patch embedding and what is too narrow for int8
     enum format block;                  // the four matrices of a block
     struct gemm_engine *const *engines; // by format
 };

@@ -26,10 +26,6 @@ void head_map(float *out, const float *x, const uint32_t *source, size_t n, size
     }
 }
 
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
-
 void attention_pool_forward(struct exec *exec, const struct attention_pool *pool, float *out,
                             float *x, float *kv, void *panels, float *small, const size_t *starts,
                             const size_t *queries, size_t n_sequences, size_t heads,
@@ -44,12 +40,12 @@ void attention_pool_forward(struct exec *exec, const struct attention_pool *pool
                                           .scale = (float)(1.0 / sqrt((double)d)),
                                           .key_bias = key_bias};
     for (size_t i = 0; i < n; i++) memcpy(q + i * d_model, pool->q, d_model * sizeof *q);
-    const struct rows keys = f32_rows(kv, 2 * d_model);
-    const struct rows values = {kv + d_model, keys.bytes, FORMAT_F32};
-    ops_linear(exec, pool->kv, keys, f32_rows(x, d_model), starts[n], NULL, GEMM_PLAIN);
-    ops_attention(exec, f32_rows(mixed, d_model), f32_rows(q, d_model), keys, values, &shape,
+    const struct rows keys = rows_f32(kv, 2 * d_model);
+    const struct rows values = rows_columns(keys, d_model);
+    ops_linear(exec, pool->kv, keys, rows_f32(x, d_model), starts[n], NULL, GEMM_PLAIN);
+    ops_attention(exec, rows_f32(mixed, d_model), rows_f32(q, d_model), keys, values, &shape,
                   panels);
-    ops_linear(exec, pool->proj, f32_rows(out, d_model), f32_rows(mixed, d_model), n, NULL,
+    ops_linear(exec, pool->proj, rows_f32(out, d_model), rows_f32(mixed, d_model), n, NULL,
                GEMM_PLAIN);
-    ops_mlp(exec, &pool->mlp, &pool->norm, f32_rows(out, d_model), n);
+    ops_mlp(exec, &pool->mlp, &pool->norm, rows_f32(out, d_model), n);
 }

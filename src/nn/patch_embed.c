@@ -11,17 +11,17 @@ struct run {
     const struct patch_rows *rows;
     const vdt_clip *clips;
     const struct patch_grid *grid;
-    size_t tasks_a_clip;
+    size_t tasks_a_clip, rows_a_task; // every thread gets as many tasks
 };
 
 // One patch in f32, then a task's patches as the projection reads them.
 static size_t patch_bytes(const struct gemm *projection) {
-    return (gemm_k(projection) * sizeof(float) + 63) / 64 * 64;
+    return align64(gemm_k(projection) * sizeof(float));
 }
 
 static size_t patches_bytes(const struct gemm *projection) {
     const size_t row = format_row_bytes(gemm_format(projection), gemm_k(projection));
-    return (GEMM_MAX_ROWS * row + 63) / 64 * 64;
+    return align64(GEMM_MAX_ROWS * row);
 }
 
 size_t patch_embed_scratch_bytes(const struct gemm *projection) {
@@ -67,10 +67,10 @@ static void embed_task(void *argument, size_t task, size_t thread, void *scratch
     const struct run *run = argument;
     const struct gemm *projection = run->embed->projection;
     const size_t clip = task / run->tasks_a_clip, d = gemm_n(projection);
-    const size_t first = run->rows->prefix + task % run->tasks_a_clip * GEMM_MAX_ROWS;
+    const size_t first = run->rows->prefix + task % run->tasks_a_clip * run->rows_a_task;
     const size_t end = run->rows->starts[clip + 1] - run->rows->starts[clip];
     if (first >= end) return; // clips differ
-    const size_t rows = min_size(GEMM_MAX_ROWS, end - first);
+    const size_t rows = min_size(run->rows_a_task, end - first);
     const enum format format = gemm_format(projection);
     const size_t row_bytes = format_row_bytes(format, gemm_k(projection));
     float *patch = scratch;
@@ -85,19 +85,22 @@ static void embed_task(void *argument, size_t task, size_t thread, void *scratch
         for (size_t j = 0; place.length_row && j < d; j++) place.x[j] += place.length_row[j];
     }
     float *x = run->x + (run->rows->starts[clip] + first) * d;
-    const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows, &GEMM_RESIDUAL,
-                                 thread, patches + patches_bytes(projection));
+    const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows,
+                                 gemm_all_columns(projection), &GEMM_RESIDUAL, thread,
+                                 patches + patches_bytes(projection));
     if (status) atomic_store(&run->exec->status, status);
 }
 
 void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
                          const struct patch_rows *rows, const vdt_clip *clips, size_t n_clips,
                          const struct patch_grid *grid) {
-    struct run run = {exec, embed, x, rows, clips, grid, 0};
+    struct run run = {exec, embed, x, rows, clips, grid, 0, 0};
     size_t most = 0;
     for (size_t b = 0; b < n_clips; b++)
         most = max_size(most, rows->starts[b + 1] - rows->starts[b] - rows->prefix);
-    run.tasks_a_clip = ceil_div(most, GEMM_MAX_ROWS);
+    run.tasks_a_clip = max_size(ceil_div(most, GEMM_MAX_ROWS), 1);
+    while (run.tasks_a_clip * n_clips % pool_threads(exec->pool) != 0) run.tasks_a_clip++;
+    run.rows_a_task = ceil_div(most, run.tasks_a_clip);
     exec_run(exec, n_clips * run.tasks_a_clip, embed_task, &run);
     exec->macs += (uint64_t)(rows->starts[n_clips] - n_clips * rows->prefix) *
                   gemm_n(embed->projection) * gemm_k(embed->projection);

@@ -16,16 +16,25 @@ struct attention {
     unsigned char *panels;
 };
 
-static inline const unsigned char *attention_row(struct rows rows, size_t i, size_t column) {
-    return (const unsigned char *)rows.data + i * rows.bytes +
-           column * (rows.format == FORMAT_BF16 ? 2 : 4);
+// Attention of the rows of qkv (N, 3D) to each other, without y and panels.
+struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
+                                  const struct attention_shape *shape);
+
+// A row of q, k or v where a head's columns begin.
+static inline const void *attention_row(struct rows rows, size_t i, size_t column) {
+    return rows_at(rows_columns(rows, column), i);
+}
+
+// Products of a query with the tables of relative positions: one for each row and column of keys.
+static inline uint64_t attention_positions(const struct attention_shape *shape) {
+    return shape->relative ? shape->relative->height + shape->relative->width : 0;
 }
 
 /* ---- panels -------------------------------------------------------------------------------- */
 
-// Bytes of one head's K^T panels and V panels for n keys; the latter stand behind the former.
+// Bytes of one head's K^T panels for n keys, and of these and the V panels behind them.
 size_t attention_key_bytes(const struct attention *run, size_t n);
-size_t attention_value_bytes(const struct attention *run, size_t n);
+size_t attention_head_bytes(const struct attention *run, size_t n);
 
 // Where the panels of (sequence, head) start.
 unsigned char *attention_head_panels(const struct attention *run, size_t sequence, size_t head);

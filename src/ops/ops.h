@@ -19,6 +19,7 @@ struct exec {
     const struct kernels *kernels;
     unsigned char *scratch; // pool_threads blocks of scratch_bytes, aligned to 64
     size_t scratch_bytes;   // at least what every operation of the run asks for
+    unsigned char *hidden;  // as many blocks of ops_mlp_hidden_bytes, of the widest MLP of the run
     uint64_t macs;          // multiply-adds done so far
     atomic_int status;      // the first failure of a library underneath; 0 otherwise
 };
@@ -33,6 +34,30 @@ struct rows {
     size_t bytes; // from row to row
     enum format format;
 };
+
+// Rows of `width` numbers, one after the other.
+static inline struct rows rows_packed(void *data, size_t width, enum format format) {
+    return (struct rows){data, width * format_bytes(format), format};
+}
+
+static inline struct rows rows_f32(float *data, size_t width) {
+    return rows_packed(data, width, FORMAT_F32);
+}
+
+static inline void *rows_at(struct rows rows, size_t i) {
+    return (unsigned char *)rows.data + i * rows.bytes;
+}
+
+// The same rows from row `first` on, from column `column` on.
+static inline struct rows rows_from(struct rows rows, size_t first) {
+    rows.data = rows_at(rows, first);
+    return rows;
+}
+
+static inline struct rows rows_columns(struct rows rows, size_t column) {
+    rows.data = (unsigned char *)rows.data + column * format_bytes(rows.format);
+    return rows;
+}
 
 // LayerNorm (Ba et al. 2016) of a row: (x - mean) / sqrt(variance + eps) * weight + bias.
 struct norm {
@@ -55,7 +80,7 @@ void ops_linear_at(struct exec *exec, const struct gemm *w, struct rows y, struc
                    const uint32_t *index, size_t rows, struct gemm_epilogue epilogue);
 
 // x (rows, D) += fc2(act(fc1(norm x))), or, gated, fc2(silu(gate) * up) with gate and up the two halves of
-// fc1's rows (SwiGLU, Shazeer 2020). x is f32. The hidden layer stays in the tasks' scratch memory.
+// fc1's rows (SwiGLU, Shazeer 2020). x is f32. The hidden layer of a task's rows stays in its cache.
 struct mlp {
     struct gemm *fc1; // (M, D); gated: (2M, D), gate above up
     struct gemm *fc2; // (D, M)
@@ -66,6 +91,7 @@ struct mlp {
 void ops_mlp(struct exec *exec, const struct mlp *mlp, const struct norm *norm, struct rows x,
              size_t rows);
 size_t ops_mlp_scratch_bytes(const struct mlp *mlp);
+size_t ops_mlp_hidden_bytes(const struct mlp *mlp);
 
 // y (rows, D) f32 = the MLP of rows x[index[i]], i < rows, which are normalised already and are f32 or in
 // fc1's format.

@@ -15,6 +15,18 @@
 
 #include "core/checked.h"
 
+struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
+                                  const struct attention_shape *shape) {
+    const size_t width = shape->heads * shape->d;
+    return (struct attention){.exec = exec,
+                              .kernels = exec->kernels,
+                              .shape = shape,
+                              .format = qkv.format,
+                              .q = qkv,
+                              .k = rows_columns(qkv, width),
+                              .v = rows_columns(qkv, 2 * width)};
+}
+
 /* ---- panels -------------------------------------------------------------------------------- */
 
 size_t attention_key_bytes(const struct attention *run, size_t n) {
@@ -22,9 +34,13 @@ size_t attention_key_bytes(const struct attention *run, size_t n) {
     return ceil_div(n, panel) * panel * format_lanes(run->format, run->shape->d) * LANE_BYTES;
 }
 
-size_t attention_value_bytes(const struct attention *run, size_t n) {
+static size_t value_bytes(const struct attention *run, size_t n) {
     const size_t panel = run->kernels->panel;
     return ceil_div(run->shape->d, panel) * panel * format_lanes(run->format, n) * LANE_BYTES;
+}
+
+size_t attention_head_bytes(const struct attention *run, size_t n) {
+    return attention_key_bytes(run, n) + value_bytes(run, n);
 }
 
 bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
@@ -50,14 +66,14 @@ unsigned char *attention_head_panels(const struct attention *run, size_t sequenc
     const size_t key_lanes = (first + sequence * panel) * format_lanes(run->format, shape->d);
     const size_t value_lanes =
         (format_lanes(run->format, first) + sequence) * ceil_div(shape->d, panel) * panel;
-    const size_t one = attention_key_bytes(run, n) + attention_value_bytes(run, n);
-    return run->panels + (key_lanes + value_lanes) * shape->heads * LANE_BYTES + one * head;
+    return run->panels + (key_lanes + value_lanes) * shape->heads * LANE_BYTES +
+           attention_head_bytes(run, n) * head;
 }
 
 // `some` rows of k or v, one after the other in `out`.
 static void gather(unsigned char *out, const struct attention *run, struct rows rows,
                    const uint32_t *index, size_t some, size_t column) {
-    const size_t bytes = run->shape->d * (rows.format == FORMAT_BF16 ? 2 : 4);
+    const size_t bytes = run->shape->d * format_bytes(rows.format);
     for (size_t i = 0; i < some; i++)
         memcpy(out + i * bytes, attention_row(rows, index[i], column), bytes);
 }
@@ -68,7 +84,7 @@ static void pack_gathered(const struct attention *run, unsigned char *keys, unsi
                           size_t head, unsigned char *scratch) {
     const struct kernels *kernels = run->kernels;
     const size_t d = run->shape->d, panel = kernels->panel, lanes = format_lanes(run->format, d);
-    const size_t element = run->format == FORMAT_BF16 ? 2 : 4;
+    const size_t element = format_bytes(run->format);
     const size_t panel_bytes = format_lanes(run->format, n) * panel * LANE_BYTES;
     for (size_t first = 0; first < n; first += panel) {
         const size_t some = min_size(panel, n - first);
@@ -85,7 +101,7 @@ static void pack_gathered(const struct attention *run, unsigned char *keys, unsi
 void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
                     struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch) {
     const struct kernels *kernels = run->kernels;
-    const size_t d = run->shape->d, element = run->format == FORMAT_BF16 ? 2 : 4;
+    const size_t d = run->shape->d;
     unsigned char *values = panels + attention_key_bytes(run, n);
     if (index) {
         pack_gathered(run, panels, values, k, v, index, n, head, scratch);
@@ -93,13 +109,8 @@ void attention_pack(const struct attention *run, unsigned char *panels, struct r
     }
     kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n,
                        format_lanes(run->format, d));
-    kernels->pack_columns[run->format](values, attention_row(v, 0, head * d), v.bytes / element, n,
-                                       d);
-}
-
-static struct rows rows_from(struct rows rows, size_t first) {
-    rows.data = (unsigned char *)rows.data + first * rows.bytes;
-    return rows;
+    kernels->pack_columns[run->format](values, attention_row(v, 0, head * d),
+                                       v.bytes / format_bytes(run->format), n, d);
 }
 
 static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
@@ -122,7 +133,7 @@ static size_t relative_floats(size_t positions) {
 }
 
 static size_t tile_bytes(size_t d) {
-    return ceil_div(sizeof(struct tile), 64) * 64 + TILE * ceil_div(d, 16) * 64;
+    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64;
 }
 
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
@@ -132,7 +143,7 @@ size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *re
 }
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
-    tile->o = (float *)(void *)((unsigned char *)tile + ceil_div(sizeof *tile, 64) * 64);
+    tile->o = (float *)(void *)((unsigned char *)tile + align64(sizeof *tile));
     if (!shape->relative) return;
     tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
     tile->w = tile->h + relative_floats(shape->relative->height);
@@ -258,9 +269,8 @@ static size_t tile_rows(const struct attention *run, size_t sequence) {
 }
 
 static void write_row(const struct attention *run, struct tile *tile, size_t i, size_t head) {
-    const size_t d = run->shape->d, element = run->y.format == FORMAT_BF16 ? 2 : 4;
-    unsigned char *y =
-        (unsigned char *)run->y.data + tile->rows[i] * run->y.bytes + head * d * element;
+    const size_t d = run->shape->d;
+    void *y = rows_at(rows_columns(run->y, head * d), tile->rows[i]);
     attention_scale_row(tile->o + i * d, d, 1.0f / tile->state[i].sum);
     run->kernels->encode[run->y.format](y, tile->o + i * d, d);
 }
@@ -326,14 +336,12 @@ void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows 
                             .k = k,
                             .v = v,
                             .panels = panels};
-    const struct relative_positions *relative = shape->relative;
     size_t tiles = 0;
     for (size_t b = 0; b < shape->n_sequences; b++) {
         const uint64_t n_q = queries_of(shape, b);
         const uint64_t n_k = shape->k_starts[b + 1] - shape->k_starts[b];
-        const uint64_t positions = relative ? relative->height + relative->width : 0;
         tiles += tiles_of(shape, b);
-        exec->macs += (2 * n_k + positions) * n_q * shape->heads * shape->d;
+        exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
     }
     exec_run(exec, shape->n_sequences * shape->heads, pack_task, &run);
     exec_run(exec, tiles * shape->heads, tile_task, &run);

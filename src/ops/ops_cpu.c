@@ -29,14 +29,6 @@ static size_t rows_per_task(const struct exec *exec, size_t rows) {
     return max_size(ceil_div(rows, threads * max_size(rounds, 1)), 1);
 }
 
-static unsigned char *row_at(struct rows rows, size_t i) {
-    return (unsigned char *)rows.data + i * rows.bytes;
-}
-
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 // Takes aligned blocks from a task's scratch memory.
 static void *take(unsigned char **scratch, size_t bytes) {
     void *block = *scratch;
@@ -78,7 +70,7 @@ void ops_layernorm(struct exec *exec, float *y, size_t y_stride, const float *x,
 // The rows of a product: pointers, and memory for those that must be encoded first.
 struct encoded {
     const void *rows[GEMM_MAX_ROWS];
-    float *normal;          // (K) one row after its norm
+    float *values;          // (K) one row after its norm or gate
     unsigned char *storage; // GEMM_MAX_ROWS encoded rows
 };
 
@@ -89,29 +81,36 @@ static size_t encoded_bytes(const struct gemm *w) {
 
 static struct encoded *take_encoded(unsigned char **scratch, const struct gemm *w) {
     struct encoded *encoded = take(scratch, sizeof *encoded);
-    encoded->normal = take(scratch, gemm_k(w) * sizeof(float));
+    encoded->values = take(scratch, gemm_k(w) * sizeof(float));
     encoded->storage = take(scratch, GEMM_MAX_ROWS * format_row_bytes(gemm_format(w), gemm_k(w)));
     return encoded;
 }
 
+// out (M) = silu(gate) * up for a row (2M) of gate and up (SwiGLU).
+static void gate_row(const struct kernels *kernels, float *out, const float *gate, size_t m) {
+    const float *up = gate + m;
+    memcpy(out, gate, m * sizeof *out);
+    kernels->activation_f32[ACTIVATION_SILU](out, m);
+    for (size_t i = 0; i < m; i++) out[i] *= up[i];
+}
+
 // Rows [first, first + n) of x (of x[index], where there is one) as w reads them: as they are where they are
-// in its format, else normalised and encoded.
+// in its format, else normalised (or, of twice the width, gated) and encoded.
 static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
                         const struct gemm *w, struct rows x, const uint32_t *index, size_t first,
-                        size_t n, const struct norm *norm) {
+                        size_t n, const struct norm *norm, bool gated) {
     const enum format format = gemm_format(w);
     const size_t k = gemm_k(w), row_bytes = format_row_bytes(format, k);
-    const bool normalised = norm && norm->weight;
+    const bool normalised = norm && norm->weight, computed = normalised || gated;
     for (size_t i = 0; i < n; i++) {
-        const void *row = row_at(x, index ? index[first + i] : first + i);
+        const void *row = rows_at(x, index ? index[first + i] : first + i);
         unsigned char *out = encoded->storage + i * row_bytes;
-        if (normalised) {
-            // In f32 the normalised row is the encoded row.
-            float *normal = format == FORMAT_F32 ? (float *)(void *)out : encoded->normal;
-            kernels->layernorm_f32(normal, row, norm->weight, norm->bias, k, norm->eps);
-            row = normal;
-        }
-        if ((normalised ? FORMAT_F32 : x.format) != format) {
+        // In f32 the computed row is the encoded row.
+        float *values = format == FORMAT_F32 ? (float *)(void *)out : encoded->values;
+        if (normalised) kernels->layernorm_f32(values, row, norm->weight, norm->bias, k, norm->eps);
+        if (gated) gate_row(kernels, values, row, k);
+        if (computed) row = values;
+        if ((computed ? FORMAT_F32 : x.format) != format) {
             kernels->encode[format](out, row, k);
             row = out;
         }
@@ -119,31 +118,72 @@ static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
     }
 }
 
+// How a product is dealt to tasks: task i takes rows i / column_tasks and columns i % column_tasks.
+struct deal {
+    size_t rows, columns; // of a task
+    size_t row_tasks, column_tasks;
+};
+
+static struct deal deal_rows(const struct exec *exec, size_t rows, size_t columns) {
+    const size_t some = rows_per_task(exec, rows);
+    return (struct deal){some, columns, ceil_div(rows, some), 1};
+}
+
+// What the longest task takes, counted in panels of a row; a thin tile costs what a whole one does.
+static size_t longest(const struct exec *exec, struct deal deal, size_t step) {
+    const size_t unit = exec->kernels->tile_rows;
+    return ceil_div(deal.rows, unit) * unit * ceil_div(deal.columns, step);
+}
+
+// Every task reads all weights of its columns. Where there are fewer rows than fill the threads' tasks,
+// columns are dealt too, and the more of them, the fewer times weights are read, as long as no task gets
+// longer: two threads that have 24 rows take half the columns each.
+static struct deal deal_both(const struct exec *exec, size_t rows, const struct gemm *w) {
+    const size_t threads = pool_threads(exec->pool), step = gemm_column_step(w);
+    const size_t panels = ceil_div(gemm_n(w), step);
+    struct deal best = deal_rows(exec, rows, gemm_n(w));
+    for (size_t c = 2; c <= min_size(threads, panels); c++) {
+        struct deal deal = {.columns = ceil_div(panels, c) * step};
+        deal.rows = ceil_div(rows, threads / c);
+        if (threads % c != 0 || deal.rows > GEMM_MAX_ROWS) continue;
+        deal.row_tasks = ceil_div(rows, deal.rows);
+        deal.column_tasks = ceil_div(gemm_n(w), deal.columns);
+        if (longest(exec, deal, step) <= longest(exec, best, step)) best = deal;
+    }
+    return best;
+}
+
 struct linear {
     struct exec *exec;
     const struct gemm *w;
     struct rows y, x;
     const uint32_t *index; // of x; NULL: all rows in order
-    size_t rows, rows_per_task;
+    size_t rows;
     const struct norm *norm;
+    bool gated;
     struct gemm_epilogue epilogue;
+    struct deal deal;
 };
 
 static void linear_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct linear *run = argument;
+    const struct deal *deal = &run->deal;
     unsigned char *left = scratch;
     struct encoded *encoded = take_encoded(&left, run->w);
-    const size_t first = task * run->rows_per_task,
-                 rows = min_size(run->rows_per_task, run->rows - first);
-    encode_rows(encoded, run->exec->kernels, run->w, run->x, run->index, first, rows, run->norm);
-    const int status = gemm_rows(run->w, row_at(run->y, first), run->y.bytes, encoded->rows, rows,
-                                 &run->epilogue, thread, left);
+    const size_t first = task / deal->column_tasks * deal->rows,
+                 rows = min_size(deal->rows, run->rows - first);
+    struct gemm_columns columns = {.first = task % deal->column_tasks * deal->columns};
+    columns.n = min_size(deal->columns, gemm_n(run->w) - columns.first);
+    encode_rows(encoded, run->exec->kernels, run->w, run->x, run->index, first, rows, run->norm,
+                run->gated);
+    const int status = gemm_rows(run->w, rows_at(run->y, first), run->y.bytes, encoded->rows, rows,
+                                 columns, &run->epilogue, thread, left);
     if (status) atomic_store(&run->exec->status, status);
 }
 
 static void run_linear(struct linear *run) {
-    run->rows_per_task = rows_per_task(run->exec, run->rows);
-    exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), linear_task, run);
+    run->deal = deal_both(run->exec, run->rows, run->w);
+    exec_run(run->exec, run->deal.row_tasks * run->deal.column_tasks, linear_task, run);
     run->exec->macs += (uint64_t)run->rows * gemm_n(run->w) * gemm_k(run->w);
 }
 
@@ -172,62 +212,81 @@ struct mlp_run {
     struct rows y, x;
     const uint32_t *index; // of x; NULL: all rows in order
     size_t rows, rows_per_task;
-    struct gemm_epilogue outer; // of fc2
+    struct gemm_epilogue inner, outer; // of fc1 and fc2
 };
 
-static size_t hidden_row_bytes(const struct mlp *mlp) {
-    return gemm_n(mlp->fc1) * sizeof(float);
+size_t ops_mlp_hidden_bytes(const struct mlp *mlp) {
+    return GEMM_MAX_ROWS * gemm_n(mlp->fc1) * sizeof(float);
 }
 
 size_t ops_mlp_scratch_bytes(const struct mlp *mlp) {
-    return encoded_bytes(mlp->fc1) + align64(GEMM_MAX_ROWS * hidden_row_bytes(mlp)) +
-           encoded_bytes(mlp->fc2) +
+    return encoded_bytes(mlp->fc1) + encoded_bytes(mlp->fc2) +
            max_size(gemm_scratch_bytes(mlp->fc1), gemm_scratch_bytes(mlp->fc2));
 }
 
-// silu(gate) * up into the place of gate, for rows of 2M.
-static void gate_rows(const struct kernels *kernels, struct rows hidden, size_t rows, size_t m) {
-    for (size_t i = 0; i < rows; i++) {
-        float *gate = (float *)(void *)row_at(hidden, i);
-        const float *up = gate + m;
-        kernels->activation_f32[ACTIVATION_SILU](gate, m);
-        for (size_t j = 0; j < m; j++) gate[j] *= up[j];
-    }
+// The hidden layer of rows that begin with a task's first one.
+static struct rows hidden_rows(const struct mlp_run *run, size_t thread) {
+    const struct mlp *mlp = run->mlp;
+    const enum format format = run->inner.format;
+    return (struct rows){run->exec->hidden + thread * ops_mlp_hidden_bytes(mlp),
+                         format == FORMAT_F32 ? gemm_n(mlp->fc1) * sizeof(float)
+                                              : format_row_bytes(format, gemm_n(mlp->fc1)),
+                         format};
 }
 
+// Some rows through both layers.
 static void mlp_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct mlp_run *run = argument;
     const struct mlp *mlp = run->mlp;
     const struct kernels *kernels = run->exec->kernels;
     const size_t first = task * run->rows_per_task,
                  rows = min_size(run->rows_per_task, run->rows - first);
-    // The activation writes what fc2 reads, where that is a rounding; int8 needs the whole row's maximum.
-    const bool direct = gemm_format(mlp->fc2) == FORMAT_BF16 && !mlp->gated;
-    const struct gemm_epilogue inner = {.activation =
-                                            mlp->gated ? ACTIVATION_NONE : mlp->activation,
-                                        .format = direct ? FORMAT_BF16 : FORMAT_F32};
     unsigned char *left = scratch;
-    struct encoded *in = take_encoded(&left, mlp->fc1);
-    struct rows hidden = {.bytes = direct ? format_row_bytes(FORMAT_BF16, gemm_n(mlp->fc1))
-                                          : hidden_row_bytes(mlp),
-                          .format = inner.format};
-    hidden.data = take(&left, GEMM_MAX_ROWS * hidden_row_bytes(mlp));
-    struct encoded *between = take_encoded(&left, mlp->fc2);
-
-    encode_rows(in, kernels, mlp->fc1, run->x, run->index, first, rows, run->norm);
-    int status =
-        gemm_rows(mlp->fc1, hidden.data, hidden.bytes, in->rows, rows, &inner, thread, left);
-    if (mlp->gated) gate_rows(kernels, hidden, rows, gemm_k(mlp->fc2));
-    encode_rows(between, kernels, mlp->fc2, hidden, NULL, 0, rows, NULL);
+    struct encoded *in = take_encoded(&left, mlp->fc1), *between = take_encoded(&left, mlp->fc2);
+    const struct rows hidden = hidden_rows(run, thread);
+    encode_rows(in, kernels, mlp->fc1, run->x, run->index, first, rows, run->norm, false);
+    int status = gemm_rows(mlp->fc1, hidden.data, hidden.bytes, in->rows, rows,
+                           gemm_all_columns(mlp->fc1), &run->inner, thread, left);
+    encode_rows(between, kernels, mlp->fc2, hidden, NULL, 0, rows, NULL, mlp->gated);
     if (!status) {
-        status = gemm_rows(mlp->fc2, row_at(run->y, first), run->y.bytes, between->rows, rows,
-                           &run->outer, thread, left);
+        status = gemm_rows(mlp->fc2, rows_at(run->y, first), run->y.bytes, between->rows, rows,
+                           gemm_all_columns(mlp->fc2), &run->outer, thread, left);
     }
     if (status) atomic_store(&run->exec->status, status);
 }
 
+// Few rows: one layer after the other, so that columns can be dealt.
+static void run_layers(const struct mlp_run *run) {
+    const struct mlp *mlp = run->mlp;
+    const struct rows hidden = hidden_rows(run, 0);
+    run_linear(&(struct linear){.exec = run->exec,
+                                .w = mlp->fc1,
+                                .y = hidden,
+                                .x = run->x,
+                                .index = run->index,
+                                .rows = run->rows,
+                                .norm = run->norm,
+                                .epilogue = run->inner});
+    run_linear(&(struct linear){.exec = run->exec,
+                                .w = mlp->fc2,
+                                .y = run->y,
+                                .x = hidden,
+                                .rows = run->rows,
+                                .gated = mlp->gated,
+                                .epilogue = run->outer});
+}
+
 static void run_mlp(struct mlp_run *run) {
     const struct mlp *mlp = run->mlp;
+    // The activation writes what fc2 reads, where that is a rounding; int8 needs the whole row's maximum.
+    const bool direct = gemm_format(mlp->fc2) == FORMAT_BF16 && !mlp->gated;
+    run->inner =
+        (struct gemm_epilogue){.activation = mlp->gated ? ACTIVATION_NONE : mlp->activation,
+                               .format = direct ? FORMAT_BF16 : FORMAT_F32};
+    if (deal_both(run->exec, run->rows, mlp->fc1).column_tasks > 1) {
+        run_layers(run);
+        return;
+    }
     run->rows_per_task = rows_per_task(run->exec, run->rows);
     exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), mlp_task, run);
     run->exec->macs += (uint64_t)run->rows *
@@ -270,7 +329,7 @@ static void scatter_task(void *argument, size_t task, size_t thread, void *scrat
     const struct scatter *run = argument;
     const size_t end = min_size((task + 1) * run->rows_per_task, run->rows);
     for (size_t i = task * run->rows_per_task; i < end; i++)
-        memcpy(row_at(run->y, run->index[i]), row_at(run->x, i), run->bytes);
+        memcpy(rows_at(run->y, run->index[i]), rows_at(run->x, i), run->bytes);
 }
 
 void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct rows x,

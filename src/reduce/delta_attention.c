@@ -11,17 +11,13 @@ enum { ROWS = 8 }; // of a task: their softmaxes fit a cache
 struct update {
     struct attention attention; // q, k, v: the buffer's
     struct delta_attention *state;
-    struct rows qkv, fresh;
+    struct rows fresh;
     const uint32_t *index; // M; NULL: a flush
     size_t n_changed;
     unsigned char *all, *new,
         *old; // panels: all rows; of M new keys and dv; of M new keys and old values
     size_t all_bytes, part_bytes; // of a head
 };
-
-static size_t head_bytes(const struct attention *run, size_t n) {
-    return attention_key_bytes(run, n) + attention_value_bytes(run, n);
-}
 
 bool delta_attention_panels(size_t *bytes, const struct kernels *kernels, size_t n, size_t heads,
                             size_t d) {
@@ -31,7 +27,7 @@ bool delta_attention_panels(size_t *bytes, const struct kernels *kernels, size_t
 }
 
 static size_t tile_bytes(size_t d, const struct relative_positions *relative) {
-    return ceil_div(ops_attention_scratch_bytes(d, relative), 64) * 64;
+    return align64(ops_attention_scratch_bytes(d, relative));
 }
 
 size_t delta_attention_scratch_bytes(size_t n, size_t d,
@@ -39,28 +35,11 @@ size_t delta_attention_scratch_bytes(size_t n, size_t d,
     return tile_bytes(d, relative) + 3 * ROWS * n * sizeof(float);
 }
 
-static struct rows columns(struct rows rows, size_t column) {
-    rows.data = (float *)rows.data + column;
-    return rows;
-}
-
-static struct rows f32_rows(float *data, size_t width) {
-    return (struct rows){data, width * sizeof *data, FORMAT_F32};
-}
-
 static struct update begin(struct exec *exec, struct delta_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d;
-    struct update run = {.state = state, .qkv = qkv};
-    run.attention = (struct attention){.exec = exec,
-                                       .kernels = exec->kernels,
-                                       .shape = shape,
-                                       .format = FORMAT_F32,
-                                       .q = qkv,
-                                       .k = columns(qkv, width),
-                                       .v = columns(qkv, 2 * width)};
-    run.all = state->panels;
-    run.all_bytes = head_bytes(&run.attention, state->n);
+    struct update run = {
+        .attention = attention_of_qkv(exec, qkv, shape), .state = state, .all = state->panels};
+    run.all_bytes = attention_head_bytes(&run.attention, state->n);
     return run;
 }
 
@@ -74,11 +53,11 @@ static void pack_task(void *argument, size_t head, size_t thread, void *scratch)
     attention_pack(attention, run->all + head * run->all_bytes, attention->k, attention->v, NULL,
                    run->state->n, head, scratch);
     if (!run->index) return;
-    const struct rows dv = f32_rows(run->state->dv, width), old = f32_rows(run->state->old, width);
-    attention_pack(attention, run->new + head * run->part_bytes, columns(run->fresh, width), dv,
-                   NULL, n, head, scratch);
-    attention_pack(attention, run->old + head * run->part_bytes, columns(run->fresh, width), old,
-                   NULL, n, head, scratch);
+    const struct rows dv = rows_f32(run->state->dv, width), old = rows_f32(run->state->old, width);
+    attention_pack(attention, run->new + head * run->part_bytes, rows_columns(run->fresh, width),
+                   dv, NULL, n, head, scratch);
+    attention_pack(attention, run->old + head * run->part_bytes, rows_columns(run->fresh, width),
+                   old, NULL, n, head, scratch);
 }
 
 static void keep_values_task(void *argument, size_t i, size_t thread, void *scratch) {
@@ -86,9 +65,8 @@ static void keep_values_task(void *argument, size_t i, size_t thread, void *scra
     (void)scratch;
     const struct update *run = argument;
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
-    const float *now = (const float *)(const void *)attention_row(run->fresh, i, 2 * width);
-    const float *before =
-        (const float *)(const void *)attention_row(run->qkv, run->index[i], 2 * width);
+    const float *now = attention_row(run->fresh, i, 2 * width);
+    const float *before = rows_at(run->attention.v, run->index[i]);
     for (size_t j = 0; j < width; j++) {
         run->state->dv[i * width + j] = now[j] - before[j];
         run->state->old[i * width + j] = before[j];
@@ -213,8 +191,7 @@ static void rows_task(void *argument, size_t task, size_t thread, void *scratch)
 /* ---- steps --------------------------------------------------------------------------------- */
 
 static uint64_t position_macs(const struct attention_shape *shape, uint64_t n) {
-    const struct relative_positions *relative = shape->relative;
-    return relative ? n * (relative->height + relative->width) * shape->heads * shape->d : 0;
+    return n * attention_positions(shape) * shape->heads * shape->d;
 }
 
 void delta_attention_flush(struct exec *exec, struct delta_attention *state, struct rows qkv,
@@ -235,7 +212,7 @@ void delta_attention_update(struct exec *exec, struct delta_attention *state, st
     run.fresh = fresh;
     run.index = index;
     run.n_changed = n_changed;
-    run.part_bytes = head_bytes(&run.attention, n_changed);
+    run.part_bytes = attention_head_bytes(&run.attention, n_changed);
     run.new = run.all + shape->heads *run.all_bytes;
     run.old = run.new + shape->heads *run.part_bytes;
     memset(state->changed, 0, state->n * sizeof *state->changed);

@@ -12,17 +12,13 @@ static const float UNIT_BF16 = 0x1p-9f, TOLERANCE_BF16 = 0x1p-8f;
 struct update {
     struct attention attention; // q, k, v: the buffer's
     struct exact_attention *state;
-    struct rows qkv, fresh;
+    struct rows fresh;
     const uint32_t *index;
     size_t n_changed, n_others;
     unsigned char *all, *old, *new; // panels of all rows, of M before and after
     size_t all_bytes, part_bytes;   // of a head
     atomic_uint_fast64_t afresh;    // rows beyond M
 };
-
-static size_t head_bytes(const struct attention *run, size_t n) {
-    return attention_key_bytes(run, n) + attention_value_bytes(run, n);
-}
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d) {
@@ -32,25 +28,11 @@ bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum f
            ops_attention_panels(bytes, kernels, format, keys, 3, heads, d);
 }
 
-// Columns from `column` on of rows.
-static struct rows columns(struct rows rows, size_t column) {
-    rows.data = (unsigned char *)rows.data + column * (rows.format == FORMAT_BF16 ? 2 : 4);
-    return rows;
-}
-
 static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d;
-    struct update run = {.state = state, .qkv = qkv};
-    run.attention = (struct attention){.exec = exec,
-                                       .kernels = exec->kernels,
-                                       .shape = shape,
-                                       .format = qkv.format,
-                                       .q = qkv,
-                                       .k = columns(qkv, width),
-                                       .v = columns(qkv, 2 * width)};
-    run.all = state->panels;
-    run.all_bytes = head_bytes(&run.attention, state->n);
+    struct update run = {
+        .attention = attention_of_qkv(exec, qkv, shape), .state = state, .all = state->panels};
+    run.all_bytes = attention_head_bytes(&run.attention, state->n);
     return run;
 }
 
@@ -89,49 +71,68 @@ static size_t place_rows(struct tile *tile, const struct attention_shape *shape,
     return rows;
 }
 
+// Tiles of query rows that a head's n rows make.
+static size_t tiles_of(size_t n) {
+    return ceil_div(n, TILE);
+}
+
 static void flush_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    const size_t tiles = ceil_div(run->state->n, TILE), head = task / tiles;
+    const size_t tiles = tiles_of(run->state->n), head = task / tiles;
     const size_t rows =
         place_rows(scratch, run->attention.shape, NULL, task % tiles * TILE, run->state->n);
     compute_rows(run, scratch, rows, head);
 }
 
-static void changed_task(void *argument, size_t task, size_t thread, void *scratch) {
-    (void)thread;
-    const struct update *run = argument;
-    const size_t tiles = ceil_div(run->n_changed, TILE), head = task / tiles;
+// A tile of rows in M.
+static void attend_changed(const struct update *run, size_t head, size_t tile, void *scratch) {
     const size_t rows =
-        place_rows(scratch, run->attention.shape, run->index, task % tiles * TILE, run->n_changed);
+        place_rows(scratch, run->attention.shape, run->index, tile * TILE, run->n_changed);
     compute_rows(run, scratch, rows, head);
 }
 
 // Multiply-adds of rows against all keys.
 static uint64_t row_macs(const struct update *run, uint64_t rows) {
-    const struct relative_positions *relative = run->attention.shape->relative;
-    const uint64_t positions = relative ? relative->height + relative->width : 0;
-    return rows * (2 * run->state->n + positions) * run->attention.shape->d;
+    const struct attention_shape *shape = run->attention.shape;
+    return rows * (2 * run->state->n + attention_positions(shape)) * shape->d;
 }
 
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
     struct update run = begin(exec, state, qkv, shape);
     exec_run(exec, shape->heads, pack_all_task, &run);
-    exec_run(exec, shape->heads * ceil_div(state->n, TILE), flush_task, &run);
+    exec_run(exec, shape->heads * tiles_of(state->n), flush_task, &run);
     exec->macs += row_macs(&run, state->n * shape->heads);
 }
 
 /* ---- rows that lose some terms and get others ---------------------------------------------- */
 
-static void pack_changed_task(void *argument, size_t head, size_t thread, void *scratch) {
-    (void)thread;
+// A head's columns of the fresh rows into the buffers.
+static void store_fresh(const struct update *run, size_t head) {
+    const struct attention *attention = &run->attention;
+    const size_t d = attention->shape->d, width = attention->shape->heads * d;
+    const struct rows to[] = {attention->q, attention->k, attention->v};
+    for (size_t part = 0; part < 3; part++) {
+        const struct rows from = rows_columns(run->fresh, part * width + head * d);
+        for (size_t i = 0; i < run->n_changed; i++) {
+            memcpy(rows_at(rows_columns(to[part], head * d), run->index[i]), rows_at(from, i),
+                   d * format_bytes(from.format));
+        }
+    }
+}
+
+// A head's panels: M as it was and as it is, and all rows as they are.
+static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
     const struct update *run = argument;
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
     attention_pack(&run->attention, run->old + head * run->part_bytes, run->attention.k,
                    run->attention.v, run->index, run->n_changed, head, scratch);
-    attention_pack(&run->attention, run->new + head * run->part_bytes, columns(run->fresh, width),
-                   columns(run->fresh, 2 * width), NULL, run->n_changed, head, scratch);
+    attention_pack(&run->attention, run->new + head * run->part_bytes,
+                   rows_columns(run->fresh, width), rows_columns(run->fresh, 2 * width), NULL,
+                   run->n_changed, head, scratch);
+    store_fresh(run, head);
+    pack_all_task(argument, head, thread, scratch);
 }
 
 // What a tile's rows have lost and got in a step.
@@ -238,14 +239,11 @@ static size_t store_rows(const struct update *run, struct tile *tile,
     return failed;
 }
 
-static void others_task(void *argument, size_t task, size_t thread, void *scratch) {
-    (void)thread;
-    struct update *run = argument;
-    struct tile *tile = scratch;
+// A tile of the other rows, number `at` of theirs.
+static void attend_others(struct update *run, size_t head, size_t at, struct tile *tile) {
     struct turnover turnover = {{0}, {0}};
-    const size_t tiles = ceil_div(run->n_others, TILE), head = task / tiles;
-    const size_t rows = place_rows(tile, run->attention.shape, run->state->others,
-                                   task % tiles * TILE, run->n_others);
+    const size_t rows =
+        place_rows(tile, run->attention.shape, run->state->others, at * TILE, run->n_others);
     load_rows(run, tile, rows, head);
     attention_relative(&run->attention, tile, rows);
     for (size_t first = 0; first < run->n_changed; first += BLOCK) {
@@ -259,6 +257,17 @@ static void others_task(void *argument, size_t task, size_t thread, void *scratc
     if (failed == 0) return;
     compute_rows(run, tile, failed, head);
     atomic_fetch_add(&run->afresh, failed);
+}
+
+static void update_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    struct update *run = argument;
+    const size_t changed = tiles_of(run->n_changed), tiles = changed + tiles_of(run->n_others);
+    const size_t head = task / tiles, tile = task % tiles;
+    if (tile < changed)
+        attend_changed(run, head, tile, scratch);
+    else
+        attend_others(run, head, tile - changed, scratch);
 }
 
 // The rows not in M, and where in the grid those in M are.
@@ -281,11 +290,10 @@ static size_t list_others(struct exact_attention *state, const uint32_t *index, 
 uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
                                 struct rows fresh, const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d,
-                 row_bytes = 3 * width * (qkv.format == FORMAT_BF16 ? 2 : 4);
+    const size_t width = shape->heads * shape->d;
     if (n_changed == 0) return 0;
     if (n_changed >= state->n - n_changed) {
-        ops_scatter(exec, qkv, index, fresh, n_changed, row_bytes);
+        ops_scatter(exec, qkv, index, fresh, n_changed, 3 * width * format_bytes(qkv.format));
         exact_attention_flush(exec, state, qkv, shape);
         return 0;
     }
@@ -293,26 +301,24 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     run.fresh = fresh;
     run.index = index;
     run.n_changed = n_changed;
-    run.part_bytes = head_bytes(&run.attention, n_changed);
+    run.part_bytes = attention_head_bytes(&run.attention, n_changed);
     run.old = run.all + shape->heads * run.all_bytes;
     run.new = run.old + shape->heads *run.part_bytes;
     run.n_others = list_others(state, index, n_changed, shape->relative);
-    exec_run(exec, shape->heads, pack_changed_task, &run);
-    ops_scatter(exec, qkv, index, fresh, n_changed, row_bytes);
-    exec_run(exec, shape->heads, pack_all_task, &run);
-    exec_run(exec, shape->heads * ceil_div(run.n_others, TILE), others_task, &run);
-    exec_run(exec, shape->heads * ceil_div(n_changed, TILE), changed_task, &run);
+    exec_run(exec, shape->heads, pack_task, &run);
+    exec_run(exec, shape->heads * (tiles_of(n_changed) + tiles_of(run.n_others)), update_task,
+             &run);
     const uint64_t afresh = atomic_load(&run.afresh);
-    const struct relative_positions *relative = shape->relative;
-    const uint64_t positions = relative ? relative->height + relative->width : 0;
     exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
-                  (4 * n_changed + positions) * run.n_others * width;
+                  (4 * n_changed + attention_positions(shape)) * run.n_others * width;
     return afresh;
 }
 
 void exact_attention_read(const struct exact_attention *state, size_t i, float *row, size_t heads,
                           size_t d) {
-    memcpy(row, state->o + i * heads * d, heads * d * sizeof *row);
-    for (size_t head = 0; head < heads; head++)
-        attention_scale_row(row + head * d, d, 1.0f / state->sum[head * state->n + i]);
+    const float *o = state->o + i * heads * d;
+    for (size_t head = 0; head < heads; head++, row += d, o += d) {
+        const float factor = 1.0f / state->sum[head * state->n + i];
+        for (size_t j = 0; j < d; j++) row[j] = o[j] * factor;
+    }
 }

@@ -11,10 +11,6 @@ struct run {
     bool flush;
 };
 
-static unsigned char *reference(const struct gate *gate, size_t i) {
-    return (unsigned char *)gate->u.data + i * gate->u.bytes;
-}
-
 static void measure_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     const struct run *run = argument;
@@ -24,11 +20,11 @@ static void measure_task(void *argument, size_t task, size_t thread, void *scrat
     for (size_t i = task * ROWS_A_TASK; i < end; i++) {
         if (source->advance) source->advance(source->argument, i);
         if (run->flush) {
-            source->read(source->argument, i, reference(gate, i));
+            source->read(source->argument, i, rows_at(gate->u, i));
         } else {
             source->read(source->argument, i, scratch);
             gate->squares[i] = run->exec->kernels->distance[gate->u.format](
-                scratch, reference(gate, i), gate->width);
+                scratch, rows_at(gate->u, i), gate->width);
         }
     }
 }
@@ -40,7 +36,8 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
     struct gate *gate = run->gate;
     const size_t end = min_size((task + 1) * ROWS_A_TASK, gate->picked);
     for (size_t i = task * ROWS_A_TASK; i < end; i++) {
-        run->source->read(run->source->argument, gate->index[i], reference(gate, gate->index[i]));
+        const uint32_t row = gate->index[i];
+        run->source->read(run->source->argument, row, rows_at(gate->u, row));
     }
 }
 
@@ -51,7 +48,7 @@ bool gate_step(struct exec *exec, struct gate *gate, const struct gate_source *s
     bool pending;
     exec_run(exec, ceil_div(gate->n, ROWS_A_TASK), measure_task, &run);
     gate->picked = policy_select(flush ? &everything : policy, gate->index, gate->squares,
-                                 gate->waited, gate->n, &pending);
+                                 gate->waited, gate->keys, gate->n, &pending);
     if (!flush) exec_run(exec, ceil_div(gate->picked, ROWS_A_TASK), accept_task, &run);
     return pending;
 }

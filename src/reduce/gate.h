@@ -24,6 +24,7 @@ struct gate {
     size_t n, width;
     uint32_t *waited; // (n); state
     double *squares;  // (n) of the last step; workspace
+    uint64_t *keys;   // (n); workspace
     uint32_t *index;  // (n) M; workspace
     size_t picked;    // |M|
 };

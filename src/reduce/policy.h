@@ -29,8 +29,9 @@ struct policy {
 
 // Writes the picked tokens in ascending order to index (n) and returns their number. squares (n): each
 // token's squared error; NaN counts as larger than any number. waited (n): steps that each token above the
-// floor has been passed over, brought up to date here. *pending: whether any was passed over now.
+// floor has been passed over, brought up to date here. keys (n): workspace. *pending: whether any was passed
+// over now.
 size_t policy_select(const struct policy *policy, uint32_t *index, const double *squares,
-                     uint32_t *waited, size_t n, bool *pending);
+                     uint32_t *waited, uint64_t *keys, size_t n, bool *pending);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/checked.h"
+#include "core/mix.h"
 #include "core/status.h"
 #include "reduce/select.h"
 
@@ -77,12 +78,10 @@ static const uint8_t *corner(const struct run *run, size_t clip, size_t frame, s
 // S of tubelet t at (h, w) against tubelet `before`.
 static double score(const struct run *run, size_t clip, size_t t, size_t before, size_t h,
                     size_t w) {
-    const size_t s = run->rlt->tubelet, p = run->rlt->patch, stride = run->clips[clip].row_stride;
-    const double *std = run->rlt->scale.std;
-    uint32_t sad[3];
-    run->exec->kernels->difference_rgb_u8(sad, corner(run, clip, t * s + s - 1, h, w), stride,
-                                          corner(run, clip, before * s, h, w), stride, p, p);
-    return (double)sad[0] / std[0] + (double)sad[1] / std[1] + (double)sad[2] / std[2];
+    const size_t s = run->rlt->tubelet, stride = run->clips[clip].row_stride;
+    return difference_score(run->exec->kernels, &run->rlt->scale,
+                            corner(run, clip, t * s + s - 1, h, w), stride,
+                            corner(run, clip, before * s, h, w), stride, run->rlt->patch);
 }
 
 // One position through the clip's time.
@@ -99,14 +98,6 @@ static void decide_by_threshold(const struct run *run, size_t clip, size_t h, si
     }
 }
 
-// SplitMix64 (Steele et al. 2014).
-static uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 // Keys of one position, for budgets: scores against the tubelet before, or numbers made of (seed, patch).
 static void key_position(const struct run *run, size_t clip, size_t h, size_t w) {
     const struct rlt *rlt = run->rlt;
@@ -114,7 +105,7 @@ static void key_position(const struct run *run, size_t clip, size_t h, size_t w)
     for (size_t t = 1; t < rlt->grid.t; t++) {
         const size_t patch = t * positions_of(rlt) + h * rlt->grid.w + w;
         rlt->keys[clip * patches_of(rlt) + patch] =
-            random ? mix(mix(rlt->options.seed) ^ patch)
+            random ? mix64((mix64(rlt->options.seed + MIX_STEP) ^ patch) + MIX_STEP)
                    : select_key(score(run, clip, t, t - 1, h, w));
     }
 }

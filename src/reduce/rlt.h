@@ -2,25 +2,19 @@
 // the first block.
 //
 // The score of a tubelet is the mean difference, in normalised pixels, between its last frame and the first
-// frame of the one it is compared with (section 3.1). Normalisation is affine in the byte, so that sums of
-// absolute differences of bytes decide, with one order of double arithmetic after them:
+// frame of the one it is compared with (section 3.1):
 //
-//     S = SAD_0 / std_0 + SAD_1 / std_1 + SAD_2 / std_2        keep iff S > tau R 3 p p
+//     keep iff S > tau R 3 p p        S, R: difference.h
 //
-// No instruction set and no thread count can change a decision. Kept tubelets alone are embedded, each with
-// the position of its place in the clip. The bytes are read here once and again where kept tubelets become
-// rows: packing needs every clip's number of tokens before the first row has its place, and the pass over
-// the bytes costs less than a thousandth of a dense clip.
+// Kept tubelets alone are embedded, each with the position of its place in the clip. The bytes are read here
+// once and again where kept tubelets become rows: packing needs every clip's number of tokens before the first
+// row has its place, and the pass over the bytes costs less than a thousandth of a dense clip.
 #ifndef VIDETTE_REDUCE_RLT_H
 #define VIDETTE_REDUCE_RLT_H
 
 #include "nn/patch_embed.h"
+#include "reduce/difference.h"
 #include "reduce/sequence.h"
-
-// What the processor makes of a byte: x = (byte / range - mean) / std, range = 1 / rescale_factor.
-struct pixel_scale {
-    double range, std[3];
-};
 
 struct rlt {
     vdt_rlt_options options;

@@ -46,12 +46,9 @@ static void score_task(void *argument, size_t row, size_t thread, void *scratch)
         const size_t i = row * still->grid.w + x;
         double largest = 0.0;
         for (size_t t = 0; t < still->tubelet; t++) {
-            uint32_t sums[3];
-            run->exec->kernels->difference_rgb_u8(sums, clip_patch(still, run->clip, t, i),
-                                                  run->clip->row_stride, kept_patch(still, t, i),
-                                                  kept_stride(still), still->patch, still->patch);
-            const double s =
-                sums[0] / still->std[0] + sums[1] / still->std[1] + sums[2] / still->std[2];
+            const double s = difference_score(
+                run->exec->kernels, &still->scale, clip_patch(still, run->clip, t, i),
+                run->clip->row_stride, kept_patch(still, t, i), kept_stride(still), still->patch);
             if (s > largest) largest = s;
         }
         run->scores[i] = largest;
@@ -77,7 +74,7 @@ size_t still_test(struct exec *exec, struct still *still, const vdt_clip *clip, 
     struct still_state *state = still->state;
     struct run run = {.exec = exec, .still = still, .clip = clip, .scores = scores};
     const size_t n = still->grid.h * still->grid.w;
-    const double unit = still->range * (double)(3 * still->patch * still->patch);
+    const double unit = still->scale.range * (double)(3 * still->patch * still->patch);
     exec_run(exec, still->grid.h, score_task, &run);
     size_t changed = 0;
     for (size_t i = 0; i < n; i++) {

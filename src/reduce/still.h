@@ -1,15 +1,15 @@
 // The pixel test before block 1: which patches of a frame differ from the bytes that were embedded last.
 //
-//     S = SAD_0 / std_0 + SAD_1 / std_1 + SAD_2 / std_2      changed iff S > tau R 3 p^2
+//     changed iff S > tau R 3 p p        S, R: difference.h
 //
-// (methods, section 1) with integer sums of absolute differences, so that every CPU decides alike; for
-// tubelets frame by frame. tau = 0 is "any byte differs". tau can be learnt: static patches of a sensor with
-// noise all score about the same, so a quarter of the patches of the first STILL_LEARNING steps lies below
-// 1 / STILL_MARGIN of the tolerance that this settles on.
+// for tubelets frame by frame. tau = 0 is "any byte differs". tau can be learnt: static patches of a sensor
+// with noise all score about the same, so a quarter of the patches of the first STILL_LEARNING steps lies
+// below 1 / STILL_MARGIN of the tolerance that this settles on.
 #ifndef VIDETTE_REDUCE_STILL_H
 #define VIDETTE_REDUCE_STILL_H
 
 #include "nn/patch_embed.h"
+#include "reduce/difference.h"
 
 enum { STILL_LEARNING = 25, STILL_BINS = 1024 };
 #define STILL_MARGIN  1.5
@@ -19,11 +19,11 @@ enum { STILL_LEARNING = 25, STILL_BINS = 1024 };
 struct still_state {
     double tau;
     uint32_t learning;         // steps that are still to be learnt from
-    uint32_t bins[STILL_BINS]; // of scores S / (R 3 p^2), STILL_LARGEST / STILL_BINS wide
+    uint32_t bins[STILL_BINS]; // of scores S / (R 3 p p), STILL_LARGEST / STILL_BINS wide
 };
 
 struct still {
-    double std[3], range; // of the processor; R
+    struct pixel_scale scale;
     size_t patch, tubelet;
     struct patch_grid grid; // t = 1
     uint8_t *pixels;        // (s, h p, w p, 3) embedded last; state

@@ -134,9 +134,8 @@ enum { PARITY_A = 0, PARITY_B = 1 };
 
 // Sum over heads of a row of keys, which has the direction of their mean.
 static void sum_heads(float *sum, const struct tome *tome, struct rows keys, size_t row) {
-    const unsigned char *at = (const unsigned char *)keys.data + row * keys.bytes;
-    const float *f32 = (const float *)(const void *)at;
-    const uint16_t *bf16 = (const uint16_t *)(const void *)at;
+    const float *f32 = rows_at(keys, row);
+    const uint16_t *bf16 = rows_at(keys, row);
     for (size_t j = 0; j < tome->d; j++) sum[j] = 0.0f;
     for (size_t h = 0; h < tome->heads; h++, f32 += tome->d, bf16 += tome->d) {
         for (size_t j = 0; j < tome->d && keys.format == FORMAT_F32; j++) sum[j] += f32[j];
@@ -269,10 +268,6 @@ static void link_task(void *argument, size_t clip, size_t thread, void *scratch)
 
 /* ---- merging ------------------------------------------------------------------------------- */
 
-static float *row_at(struct rows rows, size_t i) {
-    return (float *)(void *)((unsigned char *)rows.data + i * rows.bytes);
-}
-
 // y = (s x + sum s_a x_a) / total over the list of rows that merge into this one.
 static void merge_row(const struct run *run, size_t clip, float *y, size_t row, float *size) {
     const struct tome *tome = run->tome;
@@ -280,12 +275,12 @@ static void merge_row(const struct run *run, size_t clip, float *y, size_t row, 
     const size_t start = run->sequence->starts[clip], width = tome->heads * tome->d;
     const struct half a = half_of(run->sequence, clip, PARITY_A);
     const uint32_t *next = tome->next + a_place(run->sequence, clip);
-    const float *x = row_at(run->x, start + row);
+    const float *x = rows_at(run->x, start + row);
     float total = sizes[start + row];
     for (size_t j = 0; j < width; j++) y[j] = total * x[j];
     for (uint32_t i = tome->first[start + row]; i != NONE; i = next[i]) {
         const size_t other = start + a.first + 2 * i;
-        const float s = sizes[other], *part = row_at(run->x, other);
+        const float s = sizes[other], *part = rows_at(run->x, other);
         for (size_t j = 0; j < width; j++) y[j] += s * part[j];
         total += s;
     }
@@ -306,10 +301,10 @@ static void merge_task(void *argument, size_t task, size_t thread, void *scratch
     for (size_t i = begin; i < n && i < begin + MERGE_ROWS; i++) {
         const size_t row = tome->order[old + i];
         if (tome->first[old + row] == NONE) {
-            memcpy(row_at(run->y, new + i), row_at(run->x, old + row), bytes);
+            memcpy(rows_at(run->y, new + i), rows_at(run->x, old + row), bytes);
             tome->sizes[new + i] = run->sequence->sizes[old + row];
         } else {
-            merge_row(run, clip, row_at(run->y, new + i), row, &tome->sizes[new + i]);
+            merge_row(run, clip, rows_at(run->y, new + i), row, &tome->sizes[new + i]);
         }
     }
 }

@@ -15,8 +15,3 @@ int decoder_open(struct decoder **decoder, struct memory *memory, const char *in
     if (io_is_directory(input)) return decode_images_open(decoder, memory, input, stop, error);
     return decode_av_open(decoder, memory, input, stop, error);
 }
-
-void decoder_close(struct decoder **decoder) {
-    if (*decoder) (*decoder)->functions->close(*decoder);
-    *decoder = NULL;
-}

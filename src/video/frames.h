@@ -40,7 +40,11 @@ struct decoder_functions {
 // Opens any INPUT: x.npy, a directory of images, or what libav reads (files, cameras, URLs).
 int decoder_open(struct decoder **decoder, struct memory *memory, const char *input,
                  atomic_bool *stop, vdt_error *error);
-void decoder_close(struct decoder **decoder);
+
+static inline void decoder_close(struct decoder **decoder) {
+    if (*decoder) (*decoder)->functions->close(*decoder);
+    *decoder = NULL;
+}
 
 // The decoders, each a file.
 int decode_av_open(struct decoder **decoder, struct memory *memory, const char *input,

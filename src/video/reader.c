@@ -8,9 +8,9 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "video/preprocess.h"
 #include "video/reader.h"
 #include "video/sample.h"
@@ -72,12 +72,6 @@ struct reading {
     double decode_ms, preprocess_ms;
     vdt_error *error;
 };
-
-static double now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
 
 /* ---- slots --------------------------------------------------------------------------------- */
 
@@ -207,13 +201,13 @@ static void push_clip(struct reading *reading, struct clip_slot *slot, uint32_t 
 static int put_frame(struct reading *reading, const struct clip_memory *clip, size_t i,
                      const struct frame *frame, enum placement placement) {
     struct vdt_reader *reader = reading->reader;
-    const double start = now_ms();
+    const double start = clock_ms();
     const int status =
         preprocess_frame(&reading->lane->preprocess, clip->pixels + i * reader->frame_bytes, frame,
                          placement, reading->error);
     clip->frames[i] = frame->index;
     clip->times[i] = frame->time;
-    reading->preprocess_ms += now_ms() - start;
+    reading->preprocess_ms += clock_ms() - start;
     return status ? status_prefix(reading->error, status, reader->inputs[reading->input]) : VDT_OK;
 }
 
@@ -229,10 +223,10 @@ static void repeat_frame(const struct reading *reading, const struct clip_memory
 static int decode_frame(struct reading *reading, struct frame *frame, bool by_index,
                         uint64_t index) {
     struct decoder *decoder = reading->decoder;
-    const double start = now_ms();
+    const double start = clock_ms();
     const int status = by_index ? decoder->functions->seek(decoder, index, frame, reading->error)
                                 : decoder->functions->next(decoder, frame, reading->error);
-    reading->decode_ms += now_ms() - start;
+    reading->decode_ms += clock_ms() - start;
     return status;
 }
 
@@ -301,9 +295,9 @@ static int read_indexed(struct reading *reading) {
     uint64_t *indices =
         mem_alloc(reader->memory, reader->frames, sizeof *indices, "clip", reading->error);
     if (!indices) return VDT_ERROR_MEMORY;
-    const double start = now_ms();
+    const double start = clock_ms();
     int status = reading->decoder->functions->count(reading->decoder, reading->error);
-    reading->decode_ms += now_ms() - start;
+    reading->decode_ms += clock_ms() - start;
     for (uint32_t view = 0; !status && view < reader->options.views_time; view++) {
         status = read_view(reading, view, indices);
     }
@@ -440,10 +434,10 @@ static void read_input(struct lane *lane) {
     const size_t input = lane->input;
     vdt_error error = {0};
     struct reading reading = {.reader = reader, .lane = lane, .input = input, .error = &error};
-    const double start = now_ms();
+    const double start = clock_ms();
     int status = decoder_open(&reading.decoder, reader->memory, reader->inputs[input],
                               &reader->stop, &error);
-    reading.decode_ms = now_ms() - start;
+    reading.decode_ms = clock_ms() - start;
     if (!status && reading.decoder->live && reader->options.sampling != VDT_SAMPLE_SLIDE) {
         status = status_fail(&error, VDT_ERROR_UNSUPPORTED,
                              "%s: has no end: expected sampling by slide:SECONDS",

@@ -75,7 +75,7 @@ struct buffer {
 
 // Buffers of the encoder, as the comments in encoder.h give their sizes. The last four share memory: the
 // blocks use qkv and panels together, the attention pool kv and its panels, later.
-enum { BUFFERS = 39, QKV = 35, PANELS = 36, KV = 37, POOL_PANELS = 38 };
+enum { BUFFERS = 40, QKV = 36, PANELS = 37, KV = 38, POOL_PANELS = 39 };
 
 static size_t panel_bytes(const struct encoder *e, enum format format) {
     const struct geometry *g = e->geometry;
@@ -110,6 +110,8 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
         {e->x, rows * d * f},
         {e->y, rows * d * f},
         {e->exec.scratch, pool_threads(e->context->pool) * e->exec.scratch_bytes},
+        {e->exec.hidden, pool_threads(e->context->pool) *
+                             ops_mlp_hidden_bytes(&e->weights->blocks[0].mlp)},
         {s->sizes, rows * f},
         {s->log_sizes, rows * f},
         {s->indices, rows * u32},

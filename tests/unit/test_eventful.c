@@ -64,6 +64,7 @@ static void policies_pick_what_they_say(void **state) {
                                       .floor = (double)random_size(&random, 0, 2),
                                       .max_wait = (uint32_t)random_size(&random, 0, 6)};
         double squares[N];
+        uint64_t keys[N];
         uint32_t waited[N], before[N], found[N], expected[N];
         for (size_t i = 0; i < N; i++) { // many ties
             const size_t level = random_size(&random, 0, 12);
@@ -73,7 +74,7 @@ static void policies_pick_what_they_say(void **state) {
             waited[i] = before[i] = (uint32_t)random_size(&random, 0, 8);
         }
         bool pending;
-        const size_t n = policy_select(&policy, found, squares, waited, N, &pending);
+        const size_t n = policy_select(&policy, found, squares, waited, keys, N, &pending);
         const size_t truth = select_slowly(&policy, expected, squares, before, N);
         assert_int_equal(n, truth);
         assert_memory_equal(found, expected, n * sizeof *found);
@@ -97,11 +98,12 @@ static void nobody_waits_for_ever(void **state) {
     enum { N = 20, WAIT = 5 };
     const struct policy policy = {.kind = POLICY_TOP, .r = 1, .max_wait = WAIT};
     double squares[N];
+    uint64_t keys[N];
     uint32_t waited[N] = {0}, index[N], idle[N] = {0};
     for (size_t i = 0; i < N; i++) squares[i] = i == 7 ? 100.0 : 1.0;
     for (size_t step = 0; step < 500; step++) {
         bool pending;
-        assert_int_equal(policy_select(&policy, index, squares, waited, N, &pending), 1);
+        assert_int_equal(policy_select(&policy, index, squares, waited, keys, N, &pending), 1);
         for (size_t i = 0; i < N; i++) {
             idle[i] = i == index[0] ? 0 : idle[i] + 1;
             assert_true(idle[i] <= WAIT + N);
@@ -136,6 +138,7 @@ enum { TOKENS = 30, WIDTH = 37 };
 struct tokens {
     float c[TOKENS][WIDTH], u[TOKENS][WIDTH];
     double squares[TOKENS];
+    uint64_t keys[TOKENS];
     uint32_t waited[TOKENS], index[TOKENS];
 };
 
@@ -150,6 +153,7 @@ static struct gate gate_of(struct tokens *tokens) {
                          .width = WIDTH,
                          .waited = tokens->waited,
                          .squares = tokens->squares,
+                         .keys = tokens->keys,
                          .index = tokens->index};
 }
 
@@ -223,8 +227,7 @@ static void still_scenes_are_still(void **state) {
     uint32_t index[PATCHES];
     double scores[PATCHES];
     open_exec(&bench, cpu_detect(), 2, 64);
-    struct still still = {.std = {0.25, 0.5, 1.0},
-                          .range = 255.0,
+    struct still still = {.scale = {255.0, {0.25, 0.5, 1.0}},
                           .patch = PATCH,
                           .tubelet = 1,
                           .grid = {1, 3, 3},
@@ -261,8 +264,7 @@ static void noise_is_learnt(void **state) {
     uint32_t index[PATCHES];
     double scores[PATCHES];
     open_exec(&bench, cpu_detect(), 1, 64);
-    struct still still = {.std = {0.5, 0.5, 0.5},
-                          .range = 255.0,
+    struct still still = {.scale = {255.0, {0.5, 0.5, 0.5}},
                           .patch = PATCH,
                           .tubelet = 1,
                           .grid = {1, 3, 3},

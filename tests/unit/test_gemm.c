@@ -84,16 +84,20 @@ static void free_problem(struct problem *p) {
     free(p->w_exact);
 }
 
-// Y through gemm_rows, `rows_a_call` rows at a time.
+// Y through gemm_rows, `rows_a_call` rows at a time; the first step of columns apart from the others.
 static void multiply(const struct gemm *gemm, float *y, const struct problem *p, size_t rows_a_call,
                      const struct gemm_epilogue *epilogue) {
     void *scratch = aligned_alloc(64, (gemm_scratch_bytes(gemm) + 127) / 64 * 64);
+    const size_t step = gemm_column_step(gemm), n = gemm_n(gemm);
+    const struct gemm_columns parts[] = {{0, n < step ? n : step}, {step, n < step ? 0 : n - step}};
     for (size_t first = 0; first < p->rows; first += rows_a_call) {
         const size_t some = p->rows - first < rows_a_call ? p->rows - first : rows_a_call;
-        assert_int_equal(gemm_rows(gemm, y + first * p->y_stride, p->y_stride * sizeof *y,
-                                   (const void *const *)(p->x + first), some, epilogue,
-                                   first / rows_a_call % THREADS, scratch),
-                         VDT_OK);
+        for (size_t i = 0; i < 2 && parts[i].n > 0; i++) {
+            assert_int_equal(gemm_rows(gemm, y + first * p->y_stride, p->y_stride * sizeof *y,
+                                       (const void *const *)(p->x + first), some, parts[i],
+                                       epilogue, first / rows_a_call % THREADS, scratch),
+                             VDT_OK);
+        }
     }
     free(scratch);
 }

@@ -1,6 +1,7 @@
 #include "kernels/distance.h"
 
 #include "kernels/bf16.h"
+#include "kernels/kernels.h"
 #include "kernels/x86/lanes_avx2.h"
 
 // Squares of f32 are exact in double: a fused step rounds as often as two.

@@ -1,4 +1,5 @@
 #include "kernels/distance.h"
+#include "kernels/kernels.h"
 
 #include "kernels/x86/lanes_avx512.h"
 

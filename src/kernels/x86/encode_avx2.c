@@ -1,4 +1,5 @@
 #include "kernels/encode.h"
+#include "kernels/kernels.h"
 #include "kernels/x86/lanes_avx2.h"
 
 static inline __m256 load(const float *x, size_t left) {

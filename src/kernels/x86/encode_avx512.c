@@ -1,4 +1,5 @@
 #include "kernels/encode.h"
+#include "kernels/kernels.h"
 #include "kernels/x86/bf16_avx512.h"
 #include "kernels/x86/lanes_avx512.h"
 

@@ -1,0 +1,273 @@
+// Rows in the formats of products, panels, and the products themselves.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "kernels/bf16.h"
+
+/* ---- the reference encoding ------------------------------------------------------------------ */
+
+// What kernels.h says of a row's encoding, number by number.
+static void encode_reference(uint8_t *row, const float *x, size_t n, enum format format) {
+    const size_t lanes = format_lanes(format, n);
+    memset(row, 0, format_row_bytes(format, n));
+    float max = 0.0f;
+    for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(x[i]));
+    const float factor = max < 0x1p-100f ? 0.0f : 127.0f / max,
+                scale = max < 0x1p-100f ? 0.0f : max / 127.0f;
+    int32_t offset = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t rounded = bf16_from_f32(x[i]);
+        const int8_t q = (int8_t)nearbyint((double)(x[i] * factor));
+        offset -= 128 * q;
+        if (format == FORMAT_F32) memcpy(row + 4 * i, &x[i], 4);
+        if (format == FORMAT_BF16) memcpy(row + 2 * i, &rounded, 2);
+        if (format == FORMAT_I8) memcpy(row + i, &q, 1);
+    }
+    if (format == FORMAT_I8) memcpy(row + lanes * LANE_BYTES, &offset, 4);
+    if (format == FORMAT_I8) memcpy(row + (lanes + 1) * LANE_BYTES, &scale, 4);
+}
+
+/* ---- encoding -------------------------------------------------------------------------------- */
+
+void check_encode(struct check *check) {
+    const enum format format = check->format;
+    static const float spreads[] = {1.0f, 1e-3f, 1e30f, 0.0f, 1e-38f};
+    for (size_t n = 1; n < 150; n++) {
+        for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) {
+            const size_t bytes = format_row_bytes(format, n);
+            float *x = make_floats(n);
+            uint8_t *row = make_bytes(bytes), *expected = make_bytes(bytes);
+            random_floats(&check->random, x, n, -spreads[i], spreads[i]);
+            if (n % 7 == 0 && format == FORMAT_BF16) x[n / 2] = NAN;
+            check->kernels->encode[format](row, x, n);
+            encode_reference(expected, x, n, format);
+            expect(check, memcmp(row, expected, bytes) != 0, 0.0, "n %zu spread %zu %zu", n, i, 0);
+            free(x);
+            free(row);
+            free(expected);
+        }
+    }
+}
+
+/* ---- panels ---------------------------------------------------------------------------------- */
+
+static uint32_t lane_at(const void *bytes, size_t lane) {
+    uint32_t bits;
+    memcpy(&bits, (const unsigned char *)bytes + lane * LANE_BYTES, sizeof bits);
+    return bits;
+}
+
+// Rows become panels lane by lane.
+void check_pack_rows(struct check *check) {
+    const struct kernels *kernels = check->kernels;
+    const size_t panel = kernels->panel;
+    for (size_t trial = 0; trial < 200; trial++) {
+        const size_t n = random_size(&check->random, 1, 3 * panel + 3),
+                     lanes = random_size(&check->random, 1, 40);
+        const size_t row_bytes = LANE_BYTES * lanes + random_size(&check->random, 0, 9);
+        const size_t panels = (n + panel - 1) / panel,
+                     in_bytes = (n - 1) * row_bytes + LANE_BYTES * lanes;
+        uint8_t *in = make_bytes(in_bytes), *out = make_bytes(panels * lanes * panel * LANE_BYTES);
+        random_bytes(&check->random, in, in_bytes);
+        kernels->pack_rows(out, in, row_bytes, n, lanes);
+        size_t wrong = 0;
+        for (size_t i = 0; i < panels * lanes * panel; i++) {
+            const size_t row = i / (lanes * panel) * panel + i % panel, lane = i / panel % lanes;
+            wrong += lane_at(out, i) != (row < n ? lane_at(in + row * row_bytes, lane) : 0);
+        }
+        expect(check, (double)wrong, 0.0, "n %zu lanes %zu bytes %zu", n, lanes, row_bytes);
+        free(in);
+        free(out);
+    }
+}
+
+// Columns of V (k, n): an f32 a lane, or two bf16 of the same column.
+void check_pack_columns(struct check *check) {
+    const enum format format = check->format;
+    const struct kernels *kernels = check->kernels;
+    const size_t panel = kernels->panel, element = format_bytes(format);
+    for (size_t trial = 0; trial < 200; trial++) {
+        const size_t n = random_size(&check->random, 1, 2 * panel + 3),
+                     k = random_size(&check->random, 1, 20);
+        const size_t stride = n + random_size(&check->random, 0, 3),
+                     lanes = format_lanes(format, k);
+        const size_t panels = (n + panel - 1) / panel, in_bytes = ((k - 1) * stride + n) * element;
+        const size_t out_bytes = panels * lanes * panel * LANE_BYTES, group = 4 / element;
+        uint8_t *in = make_bytes(in_bytes), *out = make_bytes(out_bytes);
+        random_bytes(&check->random, in, in_bytes);
+        kernels->pack_columns[format](out, in, stride, k, n);
+        size_t wrong = 0;
+        for (size_t i = 0; i < out_bytes / element; i++) {
+            const size_t lane = i / group, column = lane / (lanes * panel) * panel + lane % panel;
+            const size_t row = lane / panel % lanes * group + i % group;
+            static const uint8_t zeros[4];
+            const uint8_t *from =
+                column < n && row < k ? in + (row * stride + column) * element : zeros;
+            wrong += memcmp(out + i * element, from, element) != 0;
+        }
+        expect(check, (double)wrong, 0.0, "n %zu k %zu stride %zu", n, k, stride);
+        free(in);
+        free(out);
+    }
+}
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+// One product: random numbers, the numbers that their encoding stands for, and the encoded operands.
+struct product_case {
+    enum format format;
+    size_t rows, n, k, lanes, c_stride;
+    double *a, *b; // (rows, k), (n, k): what is multiplied
+    uint8_t **x;   // (rows) encoded rows
+    uint8_t *panels;
+    float *c, *before;
+    bool accumulate;
+};
+
+static double decode(const void *row, enum format format, size_t i, size_t lanes) {
+    float scale;
+    memcpy(&scale, (const uint8_t *)row + (format == FORMAT_I8 ? lanes + 1 : 0) * LANE_BYTES,
+           sizeof scale);
+    if (format == FORMAT_I8) return (double)((const int8_t *)row)[i] * (double)scale;
+    if (format == FORMAT_BF16) return (double)bf16_to_f32(((const uint16_t *)row)[i]);
+    return (double)((const float *)row)[i];
+}
+
+// Encodes a random row into a block of its own; int8 weights lose their scale and become unsigned.
+static uint8_t *random_row(struct check *check, const struct product_case *p, double *values,
+                           bool weights) {
+    const size_t bytes = format_row_bytes(p->format, p->k);
+    float *row = make_floats(p->k);
+    uint8_t *encoded = make_bytes(bytes);
+    random_floats(&check->random, row, p->k, -1.0f, 1.0f);
+    encode_reference(encoded, row, p->k, p->format);
+    for (size_t i = 0; i < p->k; i++) {
+        values[i] = decode(encoded, p->format, i, p->lanes);
+        if (weights && p->format == FORMAT_I8) values[i] = ((int8_t *)encoded)[i];
+    }
+    if (weights && p->format == FORMAT_I8) {
+        for (size_t i = 0; i < p->lanes * LANE_BYTES; i++) encoded[i] ^= 0x80;
+    }
+    free(row);
+    return encoded;
+}
+
+static void make_product(struct check *check, struct product_case *p) {
+    const struct kernels *kernels = check->kernels;
+    const size_t panels = (p->n + kernels->panel - 1) / kernels->panel,
+                 row_bytes = format_row_bytes(p->format, p->k);
+    p->lanes = format_lanes(p->format, p->k);
+    p->a = malloc(p->rows * p->k * sizeof *p->a + 1);
+    p->b = malloc(p->n * p->k * sizeof *p->b + 1);
+    p->x = malloc(p->rows * sizeof *p->x + 1);
+    for (size_t i = 0; i < p->rows; i++) p->x[i] = random_row(check, p, p->a + i * p->k, false);
+    uint8_t *w = make_bytes(p->n * row_bytes);
+    for (size_t i = 0; i < p->n; i++) {
+        uint8_t *row = random_row(check, p, p->b + i * p->k, true);
+        memcpy(w + i * row_bytes, row, row_bytes);
+        free(row);
+    }
+    p->panels = make_bytes(panels * p->lanes * kernels->panel * LANE_BYTES);
+    kernels->pack_rows(p->panels, w, row_bytes, p->n, p->lanes);
+    free(w);
+    const size_t c_floats = p->rows > 0 ? (p->rows - 1) * p->c_stride + p->n : 0;
+    p->c = make_floats(c_floats);
+    p->before = make_floats(c_floats);
+    random_floats(&check->random, p->before, c_floats, -1.0f, 1.0f);
+    memcpy(p->c, p->before, c_floats * sizeof *p->c);
+}
+
+static void free_product(struct product_case *p) {
+    for (size_t i = 0; i < p->rows; i++) free(p->x[i]);
+    free(p->a);
+    free(p->b);
+    free(p->x);
+    free(p->panels);
+    free(p->c);
+    free(p->before);
+}
+
+// Lanes [lane, lane + lanes) of `rows` rows from `row` on.
+static void run_product(const struct kernels *kernels, const struct product_case *p, float *c,
+                        size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate) {
+    const void *x[64];
+    const struct upcoming upcoming = {p->panels, (const unsigned char *)c, p->c_stride * sizeof *c,
+                                      p->n * sizeof *c};
+    for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
+    kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
+                                p->panels + lane * kernels->panel * LANE_BYTES,
+                                p->lanes * kernels->panel * LANE_BYTES, p->n, lanes, accumulate,
+                                row % 2 ? &upcoming : NULL);
+}
+
+// Each value against double; columns past n untouched.
+static void check_product_values(struct check *check, const struct product_case *p) {
+    for (size_t i = 0; i < p->rows; i++) {
+        for (size_t j = 0; j < (i + 1 < p->rows ? p->c_stride : p->n); j++) {
+            const size_t at = i * p->c_stride + j;
+            double sum = p->accumulate || j >= p->n ? (double)p->before[at] : 0.0, size = fabs(sum);
+            for (size_t l = 0; l < p->k && j < p->n; l++) {
+                sum += p->a[i * p->k + l] * p->b[j * p->k + l];
+                size += fabs(p->a[i * p->k + l] * p->b[j * p->k + l]);
+            }
+            // int8 sums are exact: two roundings remain, of the sum and of its product with the scale.
+            const double chain =
+                p->format == FORMAT_I8 ? 2.0 * U * fabs(sum) : (double)(p->k + 1) * U * size;
+            const double bound = j < p->n ? chain + (double)p->k * 1e-37 : 0.0;
+            expect(check, fabs((double)p->c[at] - sum), bound, "rows %zu n %zu k %zu", p->rows,
+                   p->n, p->k);
+        }
+    }
+}
+
+// The same bits row by row, and with k cut in two.
+static void check_product_bits(struct check *check, const struct product_case *p) {
+    const size_t c_floats = (p->rows - 1) * p->c_stride + p->n, half = p->lanes / 2;
+    float *c = make_floats(c_floats);
+    memcpy(c, p->before, c_floats * sizeof *c);
+    for (size_t i = 0; i < p->rows; i++)
+        run_product(check->kernels, p, c, i, 1, 0, p->lanes, p->accumulate);
+    expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
+           "single rows: rows %zu n %zu k %zu", p->rows, p->n, p->k);
+    if (p->format != FORMAT_I8) {
+        memcpy(c, p->before, c_floats * sizeof *c);
+        run_product(check->kernels, p, c, 0, p->rows, 0, half, p->accumulate);
+        run_product(check->kernels, p, c, 0, p->rows, half, p->lanes - half, true);
+        expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
+               "cut k: rows %zu n %zu k %zu", p->rows, p->n, p->k);
+    }
+    free(c);
+}
+
+void check_product(struct check *check) {
+    const enum format format = check->format;
+    for (size_t trial = 0; trial < 400; trial++) {
+        struct product_case p = {.format = format,
+                                 .rows = random_size(&check->random, 0, 20),
+                                 .n = random_size(&check->random, 1, 2 * check->kernels->panel + 5),
+                                 .k = random_size(&check->random, 1, trial % 10 ? 70 : 700),
+                                 .accumulate = trial % 2 && format != FORMAT_I8};
+        p.c_stride = p.n + random_size(&check->random, 0, 5);
+        make_product(check, &p);
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate);
+        check_product_values(check, &p);
+        if (p.rows > 0) check_product_bits(check, &p);
+        free_product(&p);
+    }
+}
+
+double time_product(struct check *check) {
+    const enum format format = check->format;
+    struct product_case p = {.format = format, .rows = 48, .n = 256, .k = 512, .c_stride = 256};
+    make_product(check, &p);
+    double best = INFINITY;
+    for (int i = 0; i < 20; i++) {
+        const double start = clock_ms();
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, false);
+        best = fmin(best, clock_ms() - start);
+    }
+    free_product(&p);
+    return 2.0 * 48 * 256 * 512 / best * 1e-6; // billion operations a second
+}
