@@ -121,7 +121,7 @@ static int write_frame(void *user, const struct stream_result *frame, struct out
                                   .times = frame->item->times,
                                   .n_frames = e->shape->frames,
                                   .features = frame->features};
-    if (stream_totals_add(&e->totals, frame)) return -1;
+    stream_totals_add(&e->totals, frame);
     if (e->settings->json) print_stream_line(&e->totals, frame, stdout);
     return write_result(e, &result, output);
 }

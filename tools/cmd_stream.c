@@ -11,7 +11,7 @@ static int begin(void *user, const vdt_model *model, const vdt_session *session,
 
 static int write_frame(void *user, const struct stream_result *result, struct output *output) {
     struct stream_totals *totals = user;
-    if (stream_totals_add(totals, result)) return -1;
+    stream_totals_add(totals, result);
     if (totals->settings->json || output->path)
         print_stream_line(totals, result, output->file);
     else

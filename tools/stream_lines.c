@@ -8,6 +8,8 @@
 #include "json_out.h"
 #include "top_classes.h"
 
+static const double LEAST_MS = 1e-3, BIN_RATIO = 1.0025;
+
 int stream_totals_open(struct stream_totals *totals, const struct settings *settings,
                        const vdt_model *model, const vdt_session *session, bool top) {
     *totals = (struct stream_totals){
@@ -21,7 +23,6 @@ int stream_totals_open(struct stream_totals *totals, const struct settings *sett
 
 void stream_totals_close(struct stream_totals *totals) {
     free(totals->probabilities);
-    free(totals->ms);
 }
 
 static uint64_t macs_done(const struct stream_totals *totals, const struct stream_result *result) {
@@ -33,27 +34,19 @@ static uint64_t macs_dense(const struct stream_totals *totals, const struct stre
                                            : vdt_model_info_get(totals->model)->macs;
 }
 
-int stream_totals_add(struct stream_totals *totals, const struct stream_result *result) {
+void stream_totals_add(struct stream_totals *totals, const struct stream_result *result) {
     totals->frames++;
     totals->dropped += result->dropped;
     totals->cuts += result->cut;
     totals->macs_done += macs_done(totals, result);
     totals->macs_dense += macs_dense(totals, result);
-    if (result->info->first) return 0;
+    if (result->info->first) return;
     if (totals->settings->budget_ms > 0.0 && result->step_ms > totals->settings->budget_ms)
         totals->missed++;
-    if (totals->steps == totals->capacity) {
-        const size_t capacity = totals->capacity ? 2 * totals->capacity : 1024;
-        double *grown = realloc(totals->ms, capacity * sizeof *grown);
-        if (!grown) {
-            fprintf(stderr, "vidette: out of memory\n");
-            return -1;
-        }
-        totals->ms = grown;
-        totals->capacity = capacity;
-    }
-    totals->ms[totals->steps++] = result->step_ms;
-    return 0;
+    const double bin = log(fmax(result->step_ms, LEAST_MS) / LEAST_MS) / log(BIN_RATIO);
+    totals->steps[bin < STREAM_BINS - 1 ? (size_t)bin : STREAM_BINS - 1]++;
+    totals->n_steps++;
+    totals->longest = fmax(totals->longest, result->step_ms);
 }
 
 /* ---- a frame ------------------------------------------------------------------------------- */
@@ -123,9 +116,9 @@ void print_stream_line(struct stream_totals *totals, const struct stream_result 
     struct json_out json;
     json_begin(&json, file);
     json_open(&json, '{');
-    put_integer(&json, "frame", result->item->frames[0]);
+    put_integer(&json, "frame", result->frame);
     json_key(&json, "time");
-    json_number(&json, result->item->times[0], 9);
+    json_number(&json, result->time, 9);
     put_bool(&json, "first", info->first);
     if (result->cut) put_bool(&json, "scene_cut", true);
     if (result->dropped > 0) put_integer(&json, "dropped", result->dropped);
@@ -152,8 +145,8 @@ void print_stream_text(struct stream_totals *totals, const struct stream_result 
                        FILE *file) {
     const vdt_stream_info *info = result->info;
     fprintf(file, "%llu  %.2f s  %u of %u patches changed, %.1f ms%s\n",
-            (unsigned long long)result->item->frames[0], result->item->times[0], info->changed,
-            info->patches, result->step_ms,
+            (unsigned long long)result->frame, result->time, info->changed, info->patches,
+            result->step_ms,
             info->first   ? ", first"
             : info->idle  ? ", nothing to do"
             : result->cut ? ", scene cut"
@@ -163,16 +156,13 @@ void print_stream_text(struct stream_totals *totals, const struct stream_result 
 
 /* ---- the summary --------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b) {
-    const double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-// The smallest of the sorted steps that `share` of them do not exceed.
+// What `share` of the steps do not exceed: the middle of the bin where that many have been counted.
 static double percentile(const struct stream_totals *totals, double share) {
-    if (totals->steps == 0) return NAN;
-    const double at = ceil(share * (double)totals->steps);
-    return totals->ms[at >= 1.0 ? (size_t)at - 1 : 0];
+    uint64_t counted = 0;
+    size_t bin = 0;
+    if (totals->n_steps == 0) return NAN;
+    while ((double)(counted += totals->steps[bin]) < share * (double)totals->n_steps) bin++;
+    return fmin(LEAST_MS * pow(BIN_RATIO, (double)bin + 0.5), totals->longest);
 }
 
 static uint64_t resident_bytes(void) {
@@ -196,7 +186,7 @@ static void print_summary_json(const struct stream_totals *totals, FILE *file) {
     put_ms(&json, "p50", percentile(totals, 0.5));
     put_ms(&json, "p95", percentile(totals, 0.95));
     put_ms(&json, "p99", percentile(totals, 0.99));
-    put_ms(&json, "max", percentile(totals, 1.0));
+    put_ms(&json, "max", totals->n_steps > 0 ? totals->longest : NAN);
     json_close(&json, '}');
     put_integer(&json, "missed", totals->missed);
     put_integer(&json, "dropped", totals->dropped);
@@ -212,15 +202,19 @@ static void print_summary_json(const struct stream_totals *totals, FILE *file) {
 }
 
 void print_stream_summary(struct stream_totals *totals, FILE *file, bool json) {
-    if (totals->steps > 0) qsort(totals->ms, totals->steps, sizeof *totals->ms, compare);
     if (json) {
         print_summary_json(totals, file);
         return;
     }
-    fprintf(file,
-            "%llu frames, %.1f ms a step (median; 99 %%: %.1f), %.2f times fewer operations than "
-            "dense, %llu late, %llu dropped\n",
-            (unsigned long long)totals->frames, percentile(totals, 0.5), percentile(totals, 0.99),
-            (double)totals->macs_dense / (double)totals->macs_done,
-            (unsigned long long)totals->missed, (unsigned long long)totals->dropped);
+    fprintf(file, "%llu %s", (unsigned long long)totals->frames,
+            totals->frames == 1 ? "frame" : "frames");
+    if (totals->n_steps > 0) {
+        fprintf(file,
+                ", %.1f ms a step (median; 99 %%: %.1f), %.2f times fewer operations than dense, "
+                "%llu late, %llu dropped",
+                percentile(totals, 0.5), percentile(totals, 0.99),
+                (double)totals->macs_dense / (double)totals->macs_done,
+                (unsigned long long)totals->missed, (unsigned long long)totals->dropped);
+    }
+    fprintf(file, "\n");
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "interrupt.h"
+#include "live.h"
 #include "pipeline.h"
 
 struct streamer {
@@ -17,14 +18,18 @@ struct streamer {
     vdt_session *session;
     vdt_reader *reader;
     const vdt_session_shape_info *shape;
-    struct output output;
+    struct output output, state; // state: opened first, so that a long run does not end in vain
     float *logits, *features;
     // of the input that is running
     size_t input_index;
     const char *input;
-    double start_ms;       // when its first frame came; real time counts from there
-    double last_time;      // presentation time of the frame before
-    double changed_before; // share of patches that changed in the frame before
+    struct pace pace;
+    uint64_t frame_base,
+        next_frame;              // a camera's frames are counted on when it is opened again, ...
+    double time_base, last_time; // ... and so are its times
+    double last_ms;              // when the last frame came
+    bool broken;                 // it ended with an error
+    double changed_before;       // share of patches that changed in the frame before
     unsigned dropped;
     vdt_video_info video; // where the consumer asks for it
     bool failed;          // an input did
@@ -61,12 +66,12 @@ static int open_session(struct streamer *s, vdt_error *error) {
     return VDT_OK;
 }
 
-// Every frame: clips of one model's worth of frames that start as often as there are frames.
+// Every frame: clips of one model's worth of frames, one from each frame on.
 static int open_reader(struct streamer *s, vdt_error *error) {
     vdt_reader_options options;
     vdt_reader_options_init(&options);
     options.sampling = VDT_SAMPLE_SLIDE;
-    options.seconds = 1e-3;
+    options.seconds = 0.0;
     options.rate = 1;
     const int status = vdt_reader_open(&s->reader, s->session, &s->input, 1, &options, error);
     if (status == VDT_OK) interrupt_watch(s->reader);
@@ -113,27 +118,27 @@ static int load_state(struct streamer *s) {
     return status;
 }
 
-static int save_state(struct streamer *s) {
-    const char *path = s->settings->state;
-    if (!path) return 0;
+static int write_snapshot(struct streamer *s) {
     const size_t n = vdt_session_snapshot_bytes(s->session);
     void *bytes = malloc(n);
     vdt_error error = {0};
-    struct output file = {0};
     int status = bytes && !vdt_session_save(s->session, bytes, &error) ? 0 : -1;
-    if (!status) status = output_open(&file, path, false, 0, 1);
-    if (!status) {
-        if (fwrite(bytes, 1, n, file.file) != n) status = output_complain(&file);
-        if (output_close(&file, status == 0)) status = -1;
-    }
+    if (!status && fwrite(bytes, 1, n, s->state.file) != n) status = output_complain(&s->state);
     free(bytes);
     return status;
+}
+
+static int save_state(struct streamer *s, bool keep) {
+    if (!s->state.path) return 0;
+    const int status = keep && s->state.file ? write_snapshot(s) : 0;
+    return output_close(&s->state, keep && !status) || status ? -1 : 0;
 }
 
 /* ---- real time ----------------------------------------------------------------------------- */
 
 static bool is_live(const char *input) {
-    return strncmp(input, "/dev/video", 10) == 0 || strncmp(input, "rtsp://", 7) == 0;
+    return strncmp(input, "/dev/video", 10) == 0 || strncmp(input, "rtsp://", 7) == 0 ||
+           strncmp(input, "rtsps://", 8) == 0;
 }
 
 // Waits in short naps, so that a signal ends it.
@@ -149,11 +154,8 @@ static void wait_until(double ms) {
 static bool is_late(struct streamer *s, const vdt_item *item) {
     if (!s->settings->realtime) return false;
     if (is_live(s->input)) return vdt_reader_ready(s->reader);
-    const double time = item->times[0], now = progress_now_ms();
-    if (isnan(s->start_ms)) s->start_ms = now - time * 1e3;
-    const double due = s->start_ms + time * 1e3, period = fmax(time - s->last_time, 0.0) * 1e3;
-    s->last_time = time;
-    if (now > due + period && period > 0.0) return true;
+    double due;
+    if (pace_late(&s->pace, item->times[0], progress_now_ms(), &due)) return true;
     wait_until(due);
     return false;
 }
@@ -178,6 +180,8 @@ static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error)
     if (s->consumer->updated && vdt_session_updated(&updated, s->session, error)) return -1;
     struct stream_result result = {.input = s->input_index,
                                    .item = item,
+                                   .frame = s->frame_base + item->frames[0],
+                                   .time = s->time_base + item->times[0],
                                    .info = vdt_session_stream(s->session),
                                    .stats = &stats,
                                    .updated = s->consumer->updated ? &updated : NULL,
@@ -189,6 +193,7 @@ static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error)
                                    .dropped = s->dropped};
     result.cut = is_cut(s, result.info);
     s->dropped = 0;
+    s->last_time = result.time;
     return s->consumer->frame(s->consumer->user, &result, &s->output);
 }
 
@@ -210,6 +215,10 @@ static int run_reader(struct streamer *s, vdt_error *error) {
         } else {
             failed = run_frame(s, &item, error) ? -1 : 0;
         }
+        if (!item.error.status) {
+            s->next_frame = s->frame_base + item.frames[s->shape->frames - 1] + 1;
+            s->last_ms = progress_now_ms();
+        }
         vdt_reader_give(s->reader, &item);
         if (failed) return failed;
     }
@@ -222,35 +231,45 @@ static void probe(struct streamer *s) {
         (void)vdt_video_probe(&s->video, s->context, s->input, NULL);
 }
 
-// A camera that is lost is opened again, each time after twice as long, up to half a minute; what the stream
-// knows of the scene is kept.
+// Opens the input and runs all of it. What the stream knows of the scene is kept; frames and times go on.
+static int run_once(void *user, uint64_t *frames) {
+    struct streamer *s = user;
+    vdt_error error = {0};
+    s->frame_base = s->next_frame;
+    s->time_base = s->frame_base > 0 ? s->last_time + (progress_now_ms() - s->last_ms) * 1e-3 : 0.0;
+    int status = open_reader(s, &error);
+    if (!status) status = run_reader(s, &error);
+    close_reader(s);
+    if (status == -1 || (status < 0 && error.status)) {
+        if (error.status && error.status != VDT_ERROR_CANCELLED) complain(&error);
+        return -1;
+    }
+    s->broken = status != VDT_END;
+    *frames = s->next_frame - s->frame_base;
+    return 0;
+}
+
+static void wait_for_camera(void *user, double pause_ms) {
+    const struct streamer *s = user;
+    fprintf(stderr, "vidette: %s: lost, trying again in %.1f s\n", s->input, pause_ms * 1e-3);
+    wait_until(progress_now_ms() + pause_ms);
+}
+
+static bool is_stopped(void *user) {
+    const struct streamer *s = user;
+    return !is_live(s->input) || interrupt_signal();
+}
+
 static int run_input(struct streamer *s, const char *input) {
-    enum { FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 30000 };
-    double pause = FIRST_PAUSE_MS;
+    const struct live live = {run_once, wait_for_camera, is_stopped, s};
     s->input = input;
     probe(s);
-    s->start_ms = NAN;
-    s->last_time = s->changed_before = 0.0;
-    for (;;) {
-        vdt_error error = {0};
-        const uint64_t steps = vdt_session_stream(s->session)->step;
-        int status = open_reader(s, &error);
-        if (!status) status = run_reader(s, &error);
-        close_reader(s);
-        if (status == -1 || (status < 0 && error.status)) {
-            if (error.status && error.status != VDT_ERROR_CANCELLED) complain(&error);
-            return -1;
-        }
-        if (!is_live(input) || interrupt_signal()) {
-            s->failed = s->failed || status != VDT_END;
-            return 0;
-        }
-        if (vdt_session_stream(s->session)->step > steps) pause = FIRST_PAUSE_MS;
-        fprintf(stderr, "vidette: %s: lost, trying again in %.1f s\n", input, pause * 1e-3);
-        wait_until(progress_now_ms() + pause);
-        pause = fmin(2.0 * pause, LONGEST_PAUSE_MS);
-        if (interrupt_signal()) return -1;
-    }
+    s->next_frame = 0;
+    s->changed_before = 0.0;
+    pace_start(&s->pace);
+    const int status = live_run(&live);
+    s->failed = s->failed || s->broken;
+    return status;
 }
 
 static int open_all(struct streamer *s) {
@@ -268,6 +287,7 @@ static int open_all(struct streamer *s) {
         return -1;
     }
     if (load_state(s)) return -1;
+    if (settings->state && output_open(&s->state, settings->state, false, 0, 1)) return -1;
     if (output_open(&s->output, settings->output, false, 0, settings->n_inputs)) return -1;
     return s->consumer->begin(s->consumer->user, s->model, s->session, &s->output);
 }
@@ -295,10 +315,8 @@ int streamer_run(const struct settings *settings, const char *command,
     }
     struct streamer s = {.settings = settings, .consumer = consumer};
     int status = open_all(&s);
-    if (!status) {
-        status = run_all(&s);
-        if ((!status || interrupt_signal()) && save_state(&s)) status = -1;
-    }
+    if (!status) status = run_all(&s);
+    if (save_state(&s, !status || interrupt_signal())) status = -1;
     // What came before a signal is a whole result, of fewer frames.
     bool whole = status == 0 || (interrupt_signal() && s.session);
     if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output)) {

@@ -10,6 +10,8 @@
 struct stream_result {
     size_t input; // index into the settings' inputs
     const vdt_item *item;
+    uint64_t frame; // of the input, counted from 0 through all losses of a camera
+    double time;    // seconds since its first frame
     const vdt_stream_info *info;
     const vdt_stats *stats;
     float *logits, *features;    // as the session's shape says; NULL where not asked for

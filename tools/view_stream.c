@@ -179,7 +179,7 @@ static int add_frame(struct stream_view *v, const struct stream_result *r) {
     }
     update_map_set(&sheet->updates, 0, r->info, r->updated);
     sheet->clip = &r->item->clip;
-    sheet->times = r->item->times;
+    sheet->times = &r->time;
     set_counts(v, 1, r->info->changed, sheet->updates.passed[0], r->stats->macs);
     view_answer(&v->words, v->model, r->logits, v->shape->logits, v->totals.probabilities);
     sheet_draw(sheet, &v->picture, 0, &v->words, 0);
@@ -210,7 +210,7 @@ static int begin_input(struct stream_view *v, const struct stream_result *r) {
 static int add_result(void *user, const struct stream_result *r, struct output *output) {
     (void)output;
     struct stream_view *v = user;
-    const double time = r->item->times[0];
+    const double time = r->time;
     if (r->input != v->input && begin_input(v, r)) return -1;
     v->frames++;
     v->changed += r->info->changed;

@@ -500,7 +500,7 @@ typedef enum vdt_sampling_kind {
     VDT_SAMPLE_HF_PIPELINE, // linspace(0, n * rate - 1, n), truncated, from the first frame
     VDT_SAMPLE_MULTI, // views_time spans spread evenly over the video x views_space crops; average
                       // the logits
-    VDT_SAMPLE_SLIDE, // a span that starts every `seconds`, by time stamps
+    VDT_SAMPLE_SLIDE, // a span that starts every `seconds`, by time stamps; 0: with every frame
 } vdt_sampling_kind;
 
 typedef struct vdt_reader_options {
@@ -510,7 +510,7 @@ typedef struct vdt_reader_options {
     uint32_t views_time;        // MULTI: 1..100; default 1
     uint32_t views_space; // MULTI: 1 (centre) or 3 (left, centre, right or top, centre, bottom);
                           // default 1
-    double seconds;       // SLIDE: 0.001..1e6; default 1
+    double seconds;       // SLIDE: 0 or 0.001..1e6; default 1
     uint32_t
         ahead; // clips of an input in memory at once, decoded ahead or held, 1..4096; default 4
     uint32_t

@@ -2,7 +2,10 @@
 
 #include <math.h>
 
-static const double FORGETTING = 0.97, PRIOR_WEIGHT = 0.5, LEAST_SLOPE = 0.25;
+static const double FORGETTING = 0.9, CHANGED = 0.5, DEVIATION_FORGETTING = 0.97;
+static const double PRIOR_WEIGHT = 0.5, LEAST_SLOPE = 0.25;
+static const double USUAL = 4.0, GUARD = 1.5; // deviations
+static const double LARGEST_DEVIATION = 0.05; // of the deadline
 
 struct line {
     double a, b;
@@ -32,17 +35,22 @@ static struct line fit(const struct budget *budget) {
 
 void budget_learn(struct budget *budget, double r, double ms) {
     const struct line line = fit(budget);
-    const double distance = fabs(ms - line.a - line.b * r);
-    budget->deviation += (1.0 - FORGETTING) * (distance - budget->deviation);
-    budget->n = FORGETTING * budget->n + 1.0;
-    budget->sx = FORGETTING * budget->sx + r;
-    budget->sy = FORGETTING * budget->sy + ms;
-    budget->sxx = FORGETTING * budget->sxx + r * r;
-    budget->sxy = FORGETTING * budget->sxy + r * ms;
+    const double expected = line.a + line.b * r, usual = USUAL * budget->deviation;
+    const bool far = fabs(ms - expected) > usual, changed = far && budget->surprised;
+    const double keep = changed ? CHANGED : FORGETTING;
+    if (far && !changed) ms = expected + copysign(usual, ms - expected);
+    budget->surprised = far;
+    budget->deviation += (1.0 - DEVIATION_FORGETTING) * (fabs(ms - expected) - budget->deviation);
+    budget->deviation = fmin(budget->deviation, LARGEST_DEVIATION * budget->deadline);
+    budget->n = keep * budget->n + 1.0;
+    budget->sx = keep * budget->sx + r;
+    budget->sy = keep * budget->sy + ms;
+    budget->sxx = keep * budget->sxx + r * r;
+    budget->sxy = keep * budget->sxy + r * ms;
 }
 
 size_t budget_choose(const struct budget *budget) {
     const struct line line = fit(budget);
-    const double r = (budget->deadline - 2.0 * budget->deviation - line.a) / line.b;
+    const double r = (budget->deadline - GUARD * budget->deviation - line.a) / line.b;
     return r >= budget->span ? (size_t)budget->span : r >= 1.0 ? (size_t)r : 1;
 }

@@ -1,13 +1,19 @@
 // How many tokens a deadline allows: the cost of a step is affine in the tokens r that pass a gate.
 //
 //     ms = a + b r        fitted online, older steps forgotten by a factor a step
-//     r  = (deadline - guard - a) / b        guard: twice the usual deviation from the fit
+//     r  = (deadline - guard - a) / b        guard: 1.5 times the usual deviation from the fit,
+//                                            which counts as 5 % of the deadline at most
 //
 // Two costs measured before the first frame stand in the fit for good, with little weight: they carry it
 // while nothing has been seen, and hold the slope where every step has the same r.
+//
+// A step far off the fit is an accident, another process's moment, and counts no more than the largest usual
+// distance; a second one in a row says that the machine has changed: it counts in full, and what was seen
+// before it half.
 #ifndef VIDETTE_REDUCE_BUDGET_H
 #define VIDETTE_REDUCE_BUDGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct budget {
@@ -16,6 +22,7 @@ struct budget {
     double span;                // tokens, the largest r
     double n, sx, sy, sxx, sxy; // weighted sums over the steps seen
     double deviation;           // ms, mean distance from the fit
+    bool surprised;             // the last step lay far off
 };
 
 // low_ms and high_ms: measured cost of steps of low_r < high_r tokens; n tokens in all.

@@ -18,6 +18,7 @@ struct update {
     unsigned char *all, *old, *new; // panels of all rows, of M before and after
     size_t all_bytes, part_bytes;   // of a head
     atomic_uint_fast64_t afresh;    // rows beyond M
+    atomic_bool wild;               // a key or value of M, old or new, is not finite
 };
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
@@ -108,6 +109,36 @@ void exact_attention_flush(struct exec *exec, struct exact_attention *state, str
 
 /* ---- rows that lose some terms and get others ---------------------------------------------- */
 
+static bool is_wild(struct rows rows, size_t row, size_t first, size_t n) {
+    const unsigned char *at = (const unsigned char *)rows.data + row * rows.bytes;
+    unsigned wild = 0;
+    for (size_t i = first; i < first + n; i++) {
+        uint32_t bits = 0;
+        if (rows.format == FORMAT_BF16) {
+            uint16_t half;
+            memcpy(&half, at + i * sizeof half, sizeof half);
+            bits = (uint32_t)half << 16;
+        } else {
+            memcpy(&bits, at + i * sizeof bits, sizeof bits);
+        }
+        wild |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return wild;
+}
+
+// What is not finite cannot be subtracted again.
+static void look_for_wild(struct update *run, size_t head) {
+    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    for (size_t i = 0; i < run->n_changed; i++) {
+        for (size_t part = 1; part < 3; part++) { // keys, values
+            const size_t first = part * width + head * d;
+            if (is_wild(run->attention.q, run->index[i], first, d) ||
+                is_wild(run->fresh, i, first, d))
+                atomic_store(&run->wild, true);
+        }
+    }
+}
+
 // A head's columns of the fresh rows into the buffers.
 static void store_fresh(const struct update *run, size_t head) {
     const struct attention *attention = &run->attention;
@@ -124,7 +155,8 @@ static void store_fresh(const struct update *run, size_t head) {
 
 // A head's panels: M as it was and as it is, and all rows as they are.
 static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
-    const struct update *run = argument;
+    struct update *run = argument;
+    look_for_wild(run, head);
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
     attention_pack(&run->attention, run->old + head * run->part_bytes, run->attention.k,
                    run->attention.v, run->index, run->n_changed, head, scratch);
@@ -306,6 +338,10 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     run.new = run.old + shape->heads *run.part_bytes;
     run.n_others = list_others(state, index, n_changed, shape->relative);
     exec_run(exec, shape->heads, pack_task, &run);
+    if (atomic_load(&run.wild)) {
+        exact_attention_flush(exec, state, qkv, shape);
+        return run.n_others * shape->heads;
+    }
     exec_run(exec, shape->heads * (tiles_of(n_changed) + tiles_of(run.n_others)), update_task,
              &run);
     const uint64_t afresh = atomic_load(&run.afresh);

@@ -16,6 +16,8 @@
 // bf16, and those that a fresh row has rounded under an earlier maximum differ by 2^-9: e grows by the square
 // of that share of `removed` too, against a tolerance of 2^-8.
 //
+// Rows that are not finite cannot be subtracted again: where M has one, before or after, everything is computed.
+//
 // Sequences of one grid, without biases of keys; from M = N / 2 on, recomputing everything is cheaper.
 #ifndef VIDETTE_REDUCE_EXACT_ATTENTION_H
 #define VIDETTE_REDUCE_EXACT_ATTENTION_H

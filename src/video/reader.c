@@ -321,11 +321,13 @@ struct sliding {
     double next_start; // time stamp
 };
 
+// A clip begins with the first frame of each step. Where time has leapt back, as a camera's does that sets
+// its clock, steps are counted from there.
 static int begin_clip(struct reading *reading, struct sliding *sliding, const struct frame *frame) {
     const double time = frame->time + TIME_TOLERANCE;
-    if (time < sliding->next_start) return VDT_OK;
     const double seconds = reading->reader->options.seconds;
-    sliding->next_start = (floor(time / seconds) + 1.0) * seconds;
+    if (time < sliding->next_start && time >= sliding->next_start - seconds) return VDT_OK;
+    sliding->next_start = seconds > 0.0 ? (floor(time / seconds) + 1.0) * seconds : -INFINITY;
     if (sliding->n == MAX_OVERLAP) {
         return status_fail(reading->error, VDT_ERROR_UNSUPPORTED,
                            "%s: more than %d clips overlap; slide by more seconds",
@@ -497,8 +499,8 @@ static int check_options(const vdt_reader_options *options, vdt_error *error) {
                            "views: expected 1..100 in time and 1 or 3 in space, found %u and %u",
                            options->views_time, options->views_space);
     }
-    if (!(options->seconds >= MIN_SECONDS && options->seconds <= 1e6)) {
-        return status_fail(error, VDT_ERROR_ARGUMENT, "seconds: expected %g..1e6, found %g",
+    if (options->seconds != 0.0 && !(options->seconds >= MIN_SECONDS && options->seconds <= 1e6)) {
+        return status_fail(error, VDT_ERROR_ARGUMENT, "seconds: expected 0 or %g..1e6, found %g",
                            MIN_SECONDS, options->seconds);
     }
     return VDT_OK;

@@ -58,6 +58,28 @@ printf 'x' >"$work/short"
 run stream -m "$model" --update top:3 --state "$work/short" "$clip"
 expect_error 1 "$work/short" snapshot
 
+run stream -m "$model" --state "$work/none/state" "$clip"
+expect_error 1 "$work/none/state" "cannot be written"
+expect_no_output
+
+echo "a missing camera, frames of another size, time that leaps back"
+run stream -m "$model" /dev/video-none
+expect_error 1 /dev/video-none
+logits() {
+    run stream -m "$model" --update all --logits --precision f32 --json "$@"
+    expect_status 0
+    grep -o '"logits":\[[^]]*\]' "$out"
+}
+cat "$media/small.mjpeg" "$media/large.mjpeg" >"$work/both.mjpeg"
+logits "$work/both.mjpeg" >"$work/found"
+{ logits "$media/small.mjpeg" && logits "$media/large.mjpeg"; } >"$work/expected"
+[ "$(wc -l <"$work/found")" -eq 12 ] || fail "expected every frame"
+cmp -s "$work/found" "$work/expected" || fail "expected each frame to be scaled by itself"
+cat "$media/plain.ts" "$media/plain.ts" >"$work/twice.ts"
+run stream -m "$model" --realtime --json "$work/twice.ts"
+expect_status 0
+[ "$(lines_of '^{"frame":')" -ge 40 ] || fail "expected the second half to be seen"
+
 echo "a deadline, real time, a file of lines, text"
 run stream -m "$model" --budget 1000 --realtime --json "$clip"
 expect_status 0

@@ -355,6 +355,8 @@ void media_write_all(const char *directory) {
         {"plain.ts", {"mpeg2video", 64, 48, 30, 12, 2, 0, false, false, 0}},
         {"plain.mov", {"mjpeg", 64, 48, 30, 0, 0, 0, false, false, 0}},
         {"plain.gif", {"gif", 64, 48, 20, 0, 0, 0, false, false, 0}},
+        {"small.mjpeg", {"mjpeg", 64, 48, 6, 0, 0, 0, false, false, 0}},
+        {"large.mjpeg", {"mjpeg", 100, 60, 6, 0, 0, 0, false, false, 0}},
         {"long.mp4", {"mpeg4", 64, 48, 250, 12, 2, 0, false, false, 0}},
     };
     static const char *const pictures[] = {"rgb24",    "rgb48be", "rgba", "gray",

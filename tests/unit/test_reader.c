@@ -255,6 +255,47 @@ static void test_slide_leap(void **state) {
     }
 }
 
+// The numbers of the pictures that clips of one frame show.
+static void expect_numbers(const char *path, double seconds, const int *numbers, size_t n) {
+    const struct reader_target target = make_target(1, HEIGHT, WIDTH);
+    vdt_reader_options options = sampling_options(VDT_SAMPLE_SLIDE);
+    options.seconds = seconds;
+    options.rate = 1;
+    vdt_reader *reader = open_reader(&target, &path, 1, &options);
+    for (size_t i = 0; i < n; i++) {
+        vdt_item item = take(reader);
+        assert_int_equal(item.error.status, VDT_OK);
+        assert_int_equal(media_read_number(item.clip.pixels, item.clip.row_stride, WIDTH, HEIGHT),
+                         numbers[i]);
+        vdt_reader_give(reader, &item);
+    }
+    expect_end(reader);
+    close_reader(&reader);
+}
+
+// A recording that begins once more, with its time stamps: no frame is lost, steps go on from there.
+static void test_slide_back(void **state) {
+    (void)state;
+    enum { FRAMES = 30 };
+    const struct media_video video = {"mpeg2video", WIDTH, HEIGHT, FRAMES, 12, 0, 0,
+                                      false,        false, 0};
+    const char *once = scratch_path("once.ts"), *twice = scratch_path("twice.ts");
+    media_write_video(once, &video);
+    size_t bytes;
+    uint8_t *file = scratch_read(once, &bytes);
+    uint8_t *both = make_bytes(2 * bytes);
+    memcpy(both, file, bytes);
+    memcpy(both + bytes, file, bytes);
+    scratch_write(twice, both, 2 * bytes);
+    int every[2 * FRAMES];
+    for (int i = 0; i < 2 * FRAMES; i++) every[i] = i % FRAMES;
+    static const int steps[] = {0, 10, 20, 0, 10, 20};
+    expect_numbers(twice, 0.0, every, 2 * FRAMES);
+    expect_numbers(twice, 0.4, steps, 6);
+    free(file);
+    free(both);
+}
+
 /* ---- views --------------------------------------------------------------------------------- */
 
 // Three crops of a picture twice as wide (or high) as the clip, without any resize, also where the
@@ -594,7 +635,7 @@ static void test_options(void **state) {
     bad[5].views_time = 0;
     bad[6].views_time = 101;
     bad[7].views_space = 2;
-    bad[8].seconds = 0.0;
+    bad[8].seconds = 1e-4;
     bad[9].seconds = -1.0;
     bad[10].seconds = (double)NAN;
     bad[11].seconds = (double)INFINITY;
@@ -608,13 +649,13 @@ static void test_options(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_indices),        cmocka_unit_test(test_slide),
-        cmocka_unit_test(test_slide_leap),     cmocka_unit_test(test_crops),
-        cmocka_unit_test(test_failing_inputs), cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_memory_bound),   cmocka_unit_test(test_held),
-        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_close),
-        cmocka_unit_test(test_options),        cmocka_unit_test(test_held_views),
-        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_indices),    cmocka_unit_test(test_slide),
+        cmocka_unit_test(test_slide_leap), cmocka_unit_test(test_slide_back),
+        cmocka_unit_test(test_crops),      cmocka_unit_test(test_failing_inputs),
+        cmocka_unit_test(test_lost),       cmocka_unit_test(test_memory_bound),
+        cmocka_unit_test(test_held),       cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_close),      cmocka_unit_test(test_options),
+        cmocka_unit_test(test_held_views), cmocka_unit_test(test_lanes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

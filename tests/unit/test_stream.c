@@ -60,17 +60,18 @@ static vdt_session *open_session(const struct bench *bench, const vdt_stream_opt
 }
 
 // The C library's memory, counted.
-static atomic_size_t allocations;
+static atomic_size_t allocations, allocated; // ever; bytes held now
 
 static void *count_allocate(void *user, size_t bytes) {
     (void)user;
     atomic_fetch_add(&allocations, 1);
+    atomic_fetch_add(&allocated, bytes);
     return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
 
 static void count_release(void *user, void *pointer, size_t bytes) {
     (void)user;
-    (void)bytes;
+    atomic_fetch_sub(&allocated, bytes);
     free(pointer);
 }
 
@@ -434,6 +435,53 @@ static void windows_slide(void **state) {
     close_bench(&bench);
 }
 
+enum scene { RANDOM, FROZEN, MOVING, BLACK, WHITE };
+
+// A camera that freezes, moves on, goes black, is blinded and comes back: with threshold 0 every frame is the
+// dense model's, and what equals the frame before costs nothing. Attention that is computed in full has its bits.
+static void every_scene_is_dense(void **state) {
+    (void)state;
+    static const enum scene scenes[] = {RANDOM, FROZEN, FROZEN, MOVING, MOVING, FROZEN, MOVING,
+                                        BLACK,  BLACK,  WHITE,  WHITE,  BLACK,  RANDOM, MOVING,
+                                        FROZEN, RANDOM, BLACK,  MOVING, FROZEN};
+    for (size_t m = 0; m < MODELS; m++) {
+        for (int full = 0; full < 2; full++) {
+            struct bench bench;
+            struct random random = {71};
+            open_at(&bench, models[m], VDT_PRECISION_F32, 2);
+            const vdt_stream_options options = stream_of(
+                VDT_UPDATE_THRESHOLD, 0, full ? VDT_ATTENTION_TOKENWISE : VDT_ATTENTION_EXACT);
+            vdt_session *dense = open_session(&bench, NULL),
+                        *stream = open_session(&bench, &options);
+            const size_t n = features_of(dense);
+            float *expected = make_floats(n), *found = make_floats(n);
+            uint8_t *pixels = make_bytes(bench.bytes), *before = make_bytes(bench.bytes);
+            for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+                if (scenes[i] == RANDOM) random_bytes(&random, pixels, bench.bytes);
+                if (scenes[i] == MOVING) disturb(&bench, &random, pixels, 2);
+                if (scenes[i] == BLACK) memset(pixels, 0, bench.bytes);
+                if (scenes[i] == WHITE) memset(pixels, 255, bench.bytes);
+                run(dense, pixels, expected);
+                run(stream, pixels, found);
+                const bool same = i > 0 && memcmp(pixels, before, bench.bytes) == 0;
+                assert_int_equal(vdt_session_stream(stream)->idle, same);
+                if (full)
+                    assert_memory_equal(found, expected, n * sizeof *found);
+                else
+                    assert_true(relative_error(found, expected, n) < 1e-5);
+                memcpy(before, pixels, bench.bytes);
+            }
+            free(expected);
+            free(found);
+            free(pixels);
+            free(before);
+            vdt_session_close(&dense);
+            vdt_session_close(&stream);
+            close_bench(&bench);
+        }
+    }
+}
+
 static int cancel(void *user, const char *what, size_t done, size_t total) {
     (void)what;
     (void)total;
@@ -512,10 +560,10 @@ static void options_are_checked(void **state) {
     close_bench(&bench);
 }
 
-// Every attention, and a scene that rests now and then: no step allocates.
+// Every attention, and a scene that rests now and then: no step allocates, nothing grows.
 static void steps_allocate_nothing(void **state) {
     (void)state;
-    enum { STEPS = 400 };
+    enum { STEPS = 400, MANY_STEPS = 10000 };
     vdt_context_options context_options;
     vdt_context_options_init(&context_options);
     context_options.threads = 2;
@@ -531,12 +579,16 @@ static void steps_allocate_nothing(void **state) {
                 stream_of(VDT_UPDATE_TOP, 5, (vdt_attention)attention);
             vdt_session *session = open_session(&bench, &options);
             float *features = make_floats(features_of(session));
-            const size_t before = atomic_load(&allocations);
-            for (size_t step = 0; step < STEPS; step++) {
+            const size_t before = atomic_load(&allocations), held = atomic_load(&allocated),
+                         bytes = vdt_session_stream(session)->state_bytes;
+            const size_t steps = m == 0 && attention == VDT_ATTENTION_EXACT ? MANY_STEPS : STEPS;
+            for (size_t step = 0; step < steps; step++) {
                 if (step % 10 < 5) disturb(&bench, &random, pixels, 1 + step % 7);
                 run(session, pixels, features);
             }
             assert_int_equal(atomic_load(&allocations), before);
+            assert_int_equal(atomic_load(&allocated), held);
+            assert_int_equal(vdt_session_stream(session)->state_bytes, bytes);
             free(features);
             vdt_session_close(&session);
         }
@@ -717,6 +769,7 @@ int main(void) {
         cmocka_unit_test(operations_follow_the_formula),
         cmocka_unit_test(windows_slide),
         cmocka_unit_test(tolerance_spares_the_transformer),
+        cmocka_unit_test(every_scene_is_dense),
         cmocka_unit_test(a_broken_step_starts_anew),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(steps_allocate_nothing),
