@@ -55,7 +55,8 @@ int session_plan_stream(struct vdt_session *session, const vdt_stream_options *o
                                   .still = options->still != VDT_STILL_OFF,
                                   .learn_still = options->still == VDT_STILL_LEARN,
                                   .tau = options->still_tolerance,
-                                  .deadline = options->budget_ms};
+                                  .deadline = options->budget_ms,
+                                  .record = options->record != 0};
     return stream_plan(&session->stream, &session->encoder,
                        session->factorised.encoder ? &session->factorised : NULL, &plan, error);
 }
@@ -109,6 +110,21 @@ int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_o
 
 const vdt_stream_info *vdt_session_stream(const vdt_session *session) {
     return session->streaming ? &session->stream_info : NULL;
+}
+
+vdt_status vdt_session_updated(vdt_updated *updated, const vdt_session *session, vdt_error *error) {
+    const struct stream *stream = &session->stream;
+    if (!session->streaming || !stream->options.record) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "session: expected a stream that records, but it was opened with %s off",
+                           session->streaming ? "record" : "update");
+    }
+    if (session->clips_run == 0) {
+        return status_fail(error, VDT_ERROR_ARGUMENT,
+                           "session: expected a run that succeeded, found none");
+    }
+    *updated = (vdt_updated){.patches = stream->patches, .tokens = stream->passed};
+    return VDT_OK;
 }
 
 static int require_stream(const vdt_session *session, vdt_error *error) {

@@ -23,7 +23,7 @@ add_executable(json_check support/json_check.c)
 target_link_libraries(json_check PRIVATE vidette_flags PkgConfig::JANSSON)
 add_executable(picture_check support/picture_check.c)
 target_link_libraries(picture_check PRIVATE vidette_flags PkgConfig::LIBAV PkgConfig::JANSSON)
-foreach(name bad_input contract demo reduction stream view)
+foreach(name bad_input contract demo reduction stream view view_stream)
     add_test(NAME cli_${name} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}.sh
         $<TARGET_FILE:vidette> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:make_media>)
     set_tests_properties(cli_${name} PROPERTIES TIMEOUT 1200)

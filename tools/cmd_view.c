@@ -1,14 +1,14 @@
 // vidette view: a picture or a video of what the model saw of each clip, what was dropped and what merged.
 //
 // Clips of all inputs stand below each other in a picture and follow each other in a video. Averages over
-// views have no one picture and are refused.
+// views have no one picture and are refused. Streams: view_stream.c.
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "encode_av.h"
 #include "pipeline.h"
-#include "sheet.h"
+#include "view.h"
 
 struct view {
     const struct settings *settings;
@@ -51,59 +51,24 @@ static void describe_setting(char *text, size_t bytes, const struct reduction *r
     if (n == 0) snprintf(text, bytes, "dense");
 }
 
-// A tile's value is what the caller writes.
-static char *add_tile(struct sheet_words *words, const char *label) {
-    struct sheet_tile *tile = &words->tiles[words->n_tiles++];
-    tile->label = label;
-    return tile->value;
-}
-
-static void add_share(struct sheet_words *words, const char *label, uint64_t part, uint64_t whole) {
-    const double percent = 100.0 * (double)part / (double)whole;
-    snprintf(add_tile(words, label), SHEET_TEXT, "%llu  (%.*f %%)", (unsigned long long)part,
-             percent < 9.95, percent);
-}
-
-// Multiply-adds in the unit that suits the dense clip.
-static void add_macs(struct sheet_words *words, uint64_t done, uint64_t dense) {
-    const bool giga = dense >= 1000000000u;
-    const double unit = giga ? 1e-9 : 1e-6;
-    char *text = add_tile(words, giga ? "GMAC" : "MMAC");
-    if (done == dense)
-        snprintf(text, SHEET_TEXT, "%.2f", (double)dense * unit);
-    else
-        snprintf(text, SHEET_TEXT, "%.2f of %.2f  (%.0f %%)", (double)done * unit,
-                 (double)dense * unit, 100.0 * (double)done / (double)dense);
-}
-
-static void set_answer(struct view *v, const struct result *r) {
-    v->words.answer = NULL;
-    if (v->shape->logits == 0) return;
-    memcpy(v->probabilities, r->logits, v->shape->logits * sizeof *v->probabilities);
-    vdt_softmax(v->probabilities, v->shape->logits);
-    const size_t id = vdt_argmax(v->probabilities, v->shape->logits);
-    v->words.answer = vdt_model_label(v->model, id);
-    v->words.probability = (double)v->probabilities[id];
-}
-
 static void set_words(struct view *v, const struct result *r) {
     const vdt_model_info *info = vdt_model_info_get(v->model);
     const struct token_counts *counts = &r->counts;
-    const char *slash = strrchr(r->input, '/');
     struct sheet_words *words = &v->words;
-    snprintf(words->title, sizeof words->title, "%s", slash && slash[1] ? slash + 1 : r->input);
+    view_title(words, r->input);
     snprintf(words->subtitle, sizeof words->subtitle, "%s%s, %s; %u frames of %u x %u", info->name,
              v->settings->arch ? " with random weights" : "", vdt_precision_name(info->precision),
              v->shape->frames, v->shape->width, v->shape->height);
     words->n_tiles = 0;
-    snprintf(add_tile(words, "tokens"), SHEET_TEXT, "%llu", (unsigned long long)counts->total);
-    if (v->sheet.kept) add_share(words, "kept", counts->kept, counts->total);
+    snprintf(view_tile(words, "tokens"), SHEET_TEXT, "%llu", (unsigned long long)counts->total);
+    if (v->sheet.kept) view_share(words, "kept", counts->kept, counts->total);
     if (v->sheet.merged)
-        add_share(words, "after the last block", counts->layers[counts->n_layers - 1],
-                  counts->total);
-    add_macs(words, counts->macs, counts->macs_dense);
-    snprintf(add_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
-    set_answer(v, r);
+        view_share(words, "after the last block", counts->layers[counts->n_layers - 1],
+                   counts->total);
+    view_macs(words, counts->macs, counts->macs_dense);
+    snprintf(view_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
+    view_answer(words, v->model, v->shape->logits > 0 ? r->logits : NULL, v->shape->logits,
+                v->probabilities);
 }
 
 /* ---- pages --------------------------------------------------------------------------------- */
@@ -116,7 +81,7 @@ static int begin(void *user, const vdt_model *model, const vdt_session_shape_inf
     v->shape = shape;
     v->output = output;
     if (shape->frames == 1) {
-        fprintf(stderr, "vidette: %s: expected a model of clips, found one of images\n",
+        fprintf(stderr, "vidette: %s: expected --update with a model of images, found none\n",
                 vdt_model_info_get(model)->name);
         return -1;
     }
@@ -128,6 +93,7 @@ static int begin(void *user, const vdt_model *model, const vdt_session_shape_inf
     v->probabilities = calloc(shape->logits + 1, sizeof *v->probabilities);
     if (!v->probabilities) return out_of_memory();
     if (token_map_open(&v->sheet.tokens, vdt_model_info_get(model), shape)) return -1;
+    v->sheet.grid = v->sheet.tokens.grid;
     sheet_plan(&v->sheet);
     v->picture.width = v->sheet.width;
     return 0;
@@ -141,11 +107,10 @@ static int add_still(struct view *v) {
     return 0;
 }
 
-// Frames a second at which the sampled frames pass as they did; a usual number where they have no times.
+// Frames a second at which the sampled frames pass as they did.
 static double pace(const double *times, size_t n) {
     const double seconds = n > 1 ? times[n - 1] - times[0] : 0.0;
-    const double rate = seconds > 0.0 ? (double)(n - 1) / seconds : 10.0;
-    return rate < 1.0 ? 1.0 : rate > 60.0 ? 60.0 : rate;
+    return view_rate(seconds > 0.0 ? (double)(n - 1) / seconds : 0.0);
 }
 
 static int add_moving(struct view *v) {
@@ -206,6 +171,8 @@ int view_run(const struct settings *settings) {
                 path ? path : "none");
         return EXIT_USAGE;
     }
+    if (settings->stream.update != VDT_UPDATE_OFF || settings->budget_ms > 0.0)
+        return view_stream_run(settings, v.moving);
     if (settings->sampling == VDT_SAMPLE_MULTI) {
         fprintf(stderr, "vidette: --sampling: expected one view a clip, found multi\n");
         return EXIT_USAGE;

@@ -66,6 +66,17 @@ void picture_fill(struct picture *picture, int x, int y, int width, int height, 
     }
 }
 
+void picture_column(struct picture *picture, int x, double top, double bottom, colour ink) {
+    if (x < 0 || x >= picture->width) return;
+    const int end = clamp((int)ceil(fmin(bottom, picture->height)), picture->height);
+    for (int y = (int)fmax(floor(top), 0.0); y < end; y++) {
+        const double covered = fmin(bottom, y + 1.0) - fmax(top, y);
+        uint8_t *pixel = picture_at(picture, x, y);
+        if (covered > 0.0)
+            put(pixel, colour_mix(get(pixel), ink, (unsigned)lround(256.0 * covered)));
+    }
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 // Strokes are as wide as a letter of print has them: an eighth of its height.

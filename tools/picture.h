@@ -24,6 +24,9 @@ colour colour_mix(colour a, colour b, unsigned weight);
 
 void picture_fill(struct picture *picture, int x, int y, int width, int height, colour ink);
 
+// A column's pixels from row `top` to row `bottom`, the ends as much as they are covered.
+void picture_column(struct picture *picture, int x, double top, double bottom, colour ink);
+
 // Letters `size` pixels tall from the baseline to the top of a capital, which stands at y.
 void picture_text(struct picture *picture, int x, int y, double size, colour ink, const char *text);
 int picture_text_width(double size, const char *text);

@@ -282,7 +282,7 @@ static const struct option options[] = {
      "highest instruction set to use (default best)"},
     {"update", 0, "WHICH", FOR_UPDATE, set_update, "top:R, fraction:F, threshold:H or all",
      "tokens a stream recomputes: top:R, fraction:F, threshold:H or all"},
-    {"budget", 0, "MS", FOR_STREAM, set_budget, "milliseconds > 0",
+    {"budget", 0, "MS", FOR_STREAM | FOR_VIEW, set_budget, "milliseconds > 0",
      "recompute as many tokens as the deadline allows"},
     {"floor", 0, "X", FOR_UPDATE, set_floor, "a number >= 0",
      "errors at or below X never count (default 0)"},

@@ -31,7 +31,8 @@ struct streamer {
     bool broken;                 // it ended with an error
     double changed_before;       // share of patches that changed in the frame before
     unsigned dropped;
-    bool failed; // an input did
+    vdt_video_info video; // where the consumer asks for it
+    bool failed;          // an input did
 };
 
 static int complain(const vdt_error *error) {
@@ -58,6 +59,7 @@ static int open_session(struct streamer *s, vdt_error *error) {
     options.pool = s->consumer->pool;
     options.layer = settings->layer;
     options.stream = stream_options(settings);
+    options.stream.record = s->consumer->updated;
     const int status = vdt_session_open(&s->session, s->model, &options, error);
     if (status) return status;
     s->shape = vdt_session_shape(s->session);
@@ -172,14 +174,18 @@ static bool is_cut(struct streamer *s, const vdt_stream_info *info) {
 
 static int run_frame(struct streamer *s, const vdt_item *item, vdt_error *error) {
     vdt_stats stats = {0};
+    vdt_updated updated;
     const vdt_output output = {.logits = s->logits, .features = s->features};
     if (vdt_session_run(s->session, &item->clip, 1, &output, &stats, error)) return -1;
+    if (s->consumer->updated && vdt_session_updated(&updated, s->session, error)) return -1;
     struct stream_result result = {.input = s->input_index,
                                    .item = item,
                                    .frame = s->frame_base + item->frames[0],
                                    .time = s->time_base + item->times[0],
                                    .info = vdt_session_stream(s->session),
                                    .stats = &stats,
+                                   .updated = s->consumer->updated ? &updated : NULL,
+                                   .video = s->consumer->updated ? &s->video : NULL,
                                    .logits = s->logits,
                                    .features = s->features,
                                    .step_ms = stats.decide_ms + stats.embed_ms + stats.blocks_ms +
@@ -218,6 +224,13 @@ static int run_reader(struct streamer *s, vdt_error *error) {
     }
 }
 
+// Cameras are opened but once.
+static void probe(struct streamer *s) {
+    s->video = (vdt_video_info){0};
+    if (s->consumer->updated && !is_live(s->input))
+        (void)vdt_video_probe(&s->video, s->context, s->input, NULL);
+}
+
 // Opens the input and runs all of it. What the stream knows of the scene is kept; frames and times go on.
 static int run_once(void *user, uint64_t *frames) {
     struct streamer *s = user;
@@ -250,6 +263,7 @@ static bool is_stopped(void *user) {
 static int run_input(struct streamer *s, const char *input) {
     const struct live live = {run_once, wait_for_camera, is_stopped, s};
     s->input = input;
+    probe(s);
     s->next_frame = 0;
     s->changed_before = 0.0;
     pace_start(&s->pace);
@@ -304,9 +318,11 @@ int streamer_run(const struct settings *settings, const char *command,
     if (!status) status = run_all(&s);
     if (save_state(&s, !status || interrupt_signal())) status = -1;
     // What came before a signal is a whole result, of fewer frames.
-    const bool whole = status == 0 || (interrupt_signal() && s.session);
-    if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output))
+    bool whole = status == 0 || (interrupt_signal() && s.session);
+    if (whole && s.output.file && consumer->end && consumer->end(consumer->user, &s.output)) {
         status = -1;
+        whole = false;
+    }
     if (output_close(&s.output, whole)) status = -1;
     vdt_session_close(&s.session);
     vdt_model_close(&s.model);

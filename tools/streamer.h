@@ -14,16 +14,19 @@ struct stream_result {
     double time;    // seconds since its first frame
     const vdt_stream_info *info;
     const vdt_stats *stats;
-    float *logits, *features; // as the session's shape says; NULL where not asked for
-    double step_ms;           // decide, embed, blocks, head
-    bool cut;                 // most of the picture changed at once
-    unsigned dropped;         // frames left out before this one, to keep pace
+    float *logits, *features;    // as the session's shape says; NULL where not asked for
+    double step_ms;              // decide, embed, blocks, head
+    const vdt_updated *updated;  // NULL where not asked for
+    const vdt_video_info *video; // the input; zeros where unknown, NULL where not asked for
+    bool cut;                    // most of the picture changed at once
+    unsigned dropped;            // frames left out before this one, to keep pace
 };
 
 // Where results go; each returns 0, or -1 after a message, which ends the run.
 struct stream_consumer {
     bool logits;   // wanted, where the model has a classifier
     vdt_pool pool; // features wanted
+    bool updated;  // which tokens were recomputed is wanted, and what the input is
     int (*begin)(void *user, const vdt_model *model, const vdt_session *session,
                  struct output *output);
     int (*frame)(void *user, const struct stream_result *result, struct output *output);

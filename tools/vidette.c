@@ -16,7 +16,7 @@ const struct command commands[] = {
      "A result per frame, from a camera, a URL or a file.",
      "vidette stream -m ./vit-base --update top:48 --json /dev/video0", stream_run},
     {"view", FOR_VIEW, "[-m MODEL] INPUT... -o FILE",
-     "Picture or video of what was kept and merged.",
+     "Picture or video of what was kept, merged or recomputed.",
      "vidette view --rlt 0.1 --tome 8 yard.mp4 -o yard.png", view_run},
     {"eval", FOR_EVAL, "[-m MODEL] LIST.csv", "Accuracy beside cost, over settings.",
      "vidette eval --sweep rlt=0.05,0.1,0.2 --sweep tome=0,8,16 test.csv -o results.csv", eval_run},

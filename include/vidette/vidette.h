@@ -60,7 +60,7 @@ extern "C" {
 #endif
 
 #define VDT_VERSION "0.1.0"
-#define VDT_ABI     2u // grows when a struct below changes its layout
+#define VDT_ABI     3u // grows when a struct below changes its layout
 
 #if defined(__GNUC__)
 #define VDT_API __attribute__((visibility("default")))
@@ -326,6 +326,8 @@ typedef struct vdt_stream_options {
                             // >= 0; 0: any byte that differs; default 0
     double budget_ms; // TOP: r is chosen for each step so that it takes at most so long, from a fit
                       // of what steps cost, begun when the session is opened; 0: r stays; default 0
+    int record; // != 0: vdt_session_updated says which tokens passed; 4 bytes a token and gate of
+                // memory, no result changes; default 0
 } vdt_stream_options;
 
 typedef struct vdt_session_options {
@@ -440,6 +442,19 @@ typedef struct vdt_stream_info {
     uint64_t macs_eventful_dense; // the same of the dense model
     size_t state_bytes;           // memory kept from step to step
 } vdt_stream_info;
+
+// Which patches and tokens the last step computed. Tokens count as in vdt_tokens: the prefix, then the patches in (h, w)
+// order. The arrays belong to the session and hold until its next run.
+typedef struct vdt_updated {
+    const uint32_t *patches; // (info.changed) that were embedded, ascending
+    const uint32_t *tokens;  // (info.gates, shape.tokens) in row g the info.updated[g] tokens that
+                             // passed gate g, ascending, then nothing of meaning
+} vdt_updated;
+
+// Of the last vdt_session_run that returned VDT_OK. VDT_ERROR_ARGUMENT where there was none, or where the session
+// is no stream that records.
+VDT_API vdt_status vdt_session_updated(vdt_updated *updated, const vdt_session *session,
+                                       vdt_error *error);
 
 // NULL where the session is no stream.
 VDT_API const vdt_stream_info *vdt_session_stream(const vdt_session *session);

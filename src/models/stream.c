@@ -181,6 +181,8 @@ static void find_changed(struct stream *stream, const vdt_clip *frame) {
         for (size_t i = 0; i < n; i++) stream->index[i] = (uint32_t)i;
         stream->changed = n;
     }
+    if (stream->patches)
+        memcpy(stream->patches, stream->index, stream->changed * sizeof *stream->patches);
     still_accept(exec, &stream->still, frame, stream->index, stream->changed);
 }
 
@@ -213,6 +215,8 @@ static void pass_gate(struct stream *stream, size_t number, struct gate *gate,
         gate_step(&stream->encoder->exec, gate, source, &stream->options.policy, stream->first);
     stream->state->pending += pending;
     stream->updated[number] = (uint32_t)gate->picked;
+    if (stream->passed)
+        memcpy(stream->passed + number * gate->n, gate->index, gate->picked * sizeof *gate->index);
 }
 
 // The rows that passed `gate` through the projection, into its buffer.

@@ -26,6 +26,7 @@ struct stream_options {
     bool still, learn_still; // the pixel test; whether its tolerance is learnt
     double tau;              // its tolerance
     double deadline;         // ms a step: r is chosen to meet it; 0: none
+    bool record;             // `patches` and `passed` are kept
 };
 
 // How a block attends: in full, or kept up to date.
@@ -72,6 +73,8 @@ struct stream {
     // Of the last step.
     uint32_t *updated; // (3 blocks) tokens that passed each gate, in the order of execution
     size_t changed;    // patches
+    uint32_t *patches; // (changed) that were embedded; NULL: not recorded
+    uint32_t *passed;  // (3 blocks, N) the tokens that `updated` counts; NULL: not recorded
     uint64_t afresh;   // pairs of row and head that `exact` computed beyond the changed rows
     uint64_t macs;     // by the counting rule of the Eventful paper
     bool first, idle;  // a flush; no transformer work

@@ -184,6 +184,10 @@ void stream_layout(struct stream *stream, struct arena *arena) {
     stream->squares = arena_take(arena, n, sizeof *stream->squares);
     stream->keys = arena_take(arena, n, sizeof *stream->keys);
     stream->updated = arena_take(arena, 3 * blocks, sizeof *stream->updated);
+    if (stream->options.record) {
+        stream->patches = arena_take(arena, encoder->patches, sizeof *stream->patches);
+        stream->passed = arena_take(arena, 3 * blocks, n * sizeof *stream->passed);
+    }
     layout_state(stream, arena);
     layout_panels(stream, arena);
     layout_windows(stream, arena);

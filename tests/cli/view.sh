@@ -98,7 +98,7 @@ for suffix in png mp4; do
     expect_error 1 text.npy
     expect_gone "$work/failed.$suffix"
     run view -m "$golden/vit_classification" "$clip" -o "$work/failed.$suffix"
-    expect_error 1 images
+    expect_error 1 --update
     expect_gone "$work/failed.$suffix"
     mkdir "$work/folder.$suffix"
     run view -m "$model" "$clip" -o "$work/folder.$suffix"

@@ -2,10 +2,15 @@
 //
 //     picture_check clip FRAMES FILE.npy       writes a clip of 32 x 32 whose patches of 8 x 8 are flat, some
 //                                              still for up to four tubelets of two frames
+//     picture_check still FRAMES FILE.npy      the same, but its first frame again and again
 //     picture_check size FILE.png              checks signature and header by hand; prints width and height
 //     picture_check sheet FILE.png PREFIX KEPT MERGED < line of --indices
 //                                              checks each pixel of the panels of that clip; the sheet has a
 //                                              section of kept and of merged tokens where these are 1
+//     picture_check stream FILE.png GRID BLOCKS PREFIX WHICH < lines of --json
+//                                              checks the page of a stream over a model with GRID x GRID patches.
+//                                              WHICH: the clip of `clip` or `still` with threshold:0, whose pixels
+//                                              are checked too; or `other`
 //     picture_check movie FILE X Y SIDE        prints frames, width, height, then each frame's mean grey in
 //                                              that square
 #include <jansson.h>
@@ -29,7 +34,10 @@ static void require(bool condition, const char *what) {
 enum { GRID = 4, PATCH = 8, PIXELS = GRID * PATCH, PLACES = GRID * GRID, TUBELET = 2 };
 enum { COUNTING = 3 }; // the place whose grey counts frames; the others are still within a tubelet
 
+static bool still; // whether the clip stands still
+
 static void paint(int frame, int place, int rgb[3]) {
+    if (still) frame = 0;
     const int run = (frame / TUBELET + place) / (1 + place % 4);
     for (int c = 0; c < 3; c++)
         rgb[c] = place == COUNTING ? 10 + 15 * frame : (97 * run + 53 * place + 71 * c + 40) % 256;
@@ -277,6 +285,206 @@ static void check_sheet(const struct image *image, void *user) {
     printf("%d dropped, %d merged\n", dropped, merged);
 }
 
+/* ---- the page of a stream ------------------------------------------------------------------ */
+
+// Where things stand, from what tools/sheet.c, update_panel.c and curve.c plan.
+enum { SECTION = 22 + 24 + 14, CHOSEN = 4, CURVE_LEFT = 76, CURVE_WIDTH = 900, CURVE_HEIGHT = 130 };
+enum { MOST_LINES = 64, MOST_GATES = 64, LABEL = 14, BELOW = 8, SPARE = 4 };
+
+struct stream {
+    int grid, blocks, prefix, lines;
+    bool painted;
+    int changed[MOST_LINES], updated[MOST_LINES][MOST_GATES];
+    double cost[MOST_LINES]; // of dense
+    int tints[MOST_GATES + 1][3];
+};
+
+static void read_stream(struct stream *stream) {
+    json_t *line;
+    for (; (line = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, NULL)); json_decref(line)) {
+        const json_t *tokens = json_object_get(line, "tokens"),
+                     *macs = json_object_get(line, "macs");
+        if (!tokens) continue;
+        const int i = stream->lines++;
+        require(i < MOST_LINES, "fewer lines");
+        stream->changed[i] = (int)json_integer_value(json_object_get(tokens, "changed"));
+        for (int gate = 0; gate < 3 * stream->blocks; gate++)
+            stream->updated[i][gate] = member(tokens, "updated", (size_t)gate);
+        stream->cost[i] = json_number_value(json_object_get(macs, "done")) /
+                          json_number_value(json_object_get(macs, "dense"));
+    }
+    require(stream->lines > 0, "lines of --json");
+}
+
+// The frame that column i shows: the middle of a quarter of those that were kept.
+static int chosen(const struct stream *stream, int i) {
+    int stride = 1;
+    while ((stream->lines + stride - 1) / stride > 16) stride *= 2;
+    const int kept = (stream->lines + stride - 1) / stride;
+    return kept <= CHOSEN ? i * stride : (2 * i + 1) * kept / (2 * CHOSEN) * stride;
+}
+
+static const uint8_t *pixel_at(const struct image *image, int x, int y) {
+    require(x >= 0 && y >= 0 && x < image->width && y < image->height, "a larger page");
+    return image->rgb + 3 * ((size_t)y * image->width + x);
+}
+
+// How many of a block's gates passed a cell, as its ink says.
+static int gates_at(const struct image *image, int x, int y) {
+    static const uint8_t inks[4][3] = {
+        {0x24, 0x28, 0x2e}, {0x9b, 0x1c, 0x83}, {0xfd, 0x6e, 0x30}, {0xfc, 0xee, 0x28}};
+    int gates = 0;
+    while (gates < 4 && memcmp(pixel_at(image, x, y), inks[gates], 3) != 0) gates++;
+    require(gates < 4, "the ink of 0 to 3 gates");
+    return gates;
+}
+
+struct page {
+    int cell, side, pitch;                     // of a panel
+    int updated, blocks, curve;                // rows at which these begin
+    int across, map, map_pitch_x, map_pitch_y; // of a block's map
+};
+
+static struct page plan_page(const struct stream *stream) {
+    struct page page = {.cell = (952 - 3 * 8) / CHOSEN / stream->grid, .across = 1};
+    page.side = page.cell * stream->grid;
+    page.pitch = (952 - page.side) / (CHOSEN - 1);
+    page.updated = TOP + page.side + SECTION;
+    page.blocks = page.updated + page.side + SECTION;
+    while (page.across * page.across < stream->blocks) page.across++;
+    const int down = (stream->blocks + page.across - 1) / page.across;
+    page.map = (page.side - (page.across - 1) * SPARE) / page.across / stream->grid * stream->grid;
+    page.map_pitch_x = page.across > 1 ? (page.side - page.map) / (page.across - 1) : 0;
+    page.map_pitch_y = LABEL + page.map + BELOW;
+    page.curve = page.blocks + down * page.map_pitch_y - BELOW + SECTION;
+    return page;
+}
+
+// Adds up a column's maps, each of which must hold what its gates are reported to have passed. `first`: that of
+// block 1.
+static void check_maps(const struct image *image, const struct stream *stream,
+                       const struct page *page, int column, int blocks_of[PLACES * 4],
+                       int first[PLACES * 4]) {
+    const int size = page->map / stream->grid, frame = chosen(stream, column);
+    for (int block = 0; block < stream->blocks; block++) {
+        const int x = LEFT + column * page->pitch + block % page->across * page->map_pitch_x;
+        const int y = page->blocks + LABEL + block / page->across * page->map_pitch_y;
+        int sum = 0, told = 0;
+        for (int cell = 0; cell < stream->grid * stream->grid; cell++) {
+            const int left = x + cell % stream->grid * size, top = y + cell / stream->grid * size;
+            const int gates = gates_at(image, left, top);
+            require(gates == gates_at(image, left + size - 1, top + size - 1), "cells of one ink");
+            blocks_of[cell] += gates > 0;
+            if (block == 0) first[cell] = gates;
+            sum += gates;
+        }
+        for (int gate = 3 * block; gate < 3 * block + 3; gate++)
+            told += stream->updated[frame][gate];
+        require(sum <= told && told <= sum + 3 * stream->prefix, "maps to hold what is told");
+    }
+}
+
+static void grey_of(const int rgb[3], uint8_t grey[3]) {
+    memset(grey, (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2]) >> 8, 3);
+}
+
+// Beyond the edge, where a patch runs into its neighbours, and its outline.
+static bool is_inside(const struct page *page, int x, int y) {
+    const int edge = page->cell / PATCH / 2 + 2;
+    return x >= edge && y >= edge && x + edge < page->cell && y + edge < page->cell;
+}
+
+// A patch whose bytes differ from the frame before it shows; others are dark. Returns whether it does.
+static bool check_changed(const struct image *image, const struct page *page, int column, int cell,
+                          int frame) {
+    int now[3], before[3];
+    paint(frame, cell, now);
+    paint(frame > 0 ? frame - 1 : 0, cell, before);
+    const uint8_t shown[3] = {(uint8_t)now[0], (uint8_t)now[1], (uint8_t)now[2]};
+    const bool lit = frame == 0 || memcmp(now, before, sizeof now) != 0;
+    const int x = LEFT + column * page->pitch + cell % GRID * page->cell,
+              y = TOP + cell / GRID * page->cell;
+    for (int i = 0; i < page->cell * page->cell; i++) {
+        const int px = i % page->cell, py = i / page->cell;
+        const uint8_t *pixel = pixel_at(image, x + px, y + py);
+        if (!is_inside(page, px, py)) continue;
+        if (lit)
+            require(memcmp(pixel, shown, 3) == 0, "a changed patch to be as it is");
+        else
+            require(dark(pixel, shown), "a patch that stands still to be dark");
+    }
+    return lit;
+}
+
+// Dark where no block computed the patch, else 3 parts of its grey and 13 of a tint that only their number decides.
+static void check_heat(const struct image *image, struct stream *stream, const struct page *page,
+                       int column, int cell, int blocks) {
+    int rgb[3], frame = chosen(stream, column);
+    uint8_t grey[3];
+    paint(frame, cell, rgb);
+    for (int c = 0; c < 3; c++) rgb[c] &= 255;
+    grey_of(rgb, grey);
+    for (int i = 0; i < page->cell * page->cell; i++) {
+        const int px = i % page->cell, py = i / page->cell;
+        const uint8_t *pixel =
+            pixel_at(image, LEFT + column * page->pitch + cell % GRID * page->cell + px,
+                     page->updated + cell / GRID * page->cell + py);
+        if (!is_inside(page, px, py)) continue;
+        if (blocks == 0) require(dark(pixel, grey), "a patch that no block computed to be dark");
+        for (int c = 0; c < 3 && blocks > 0; c++) {
+            const int tint = 16 * pixel[c] - 3 * grey[c];
+            int *seen = &stream->tints[blocks][c];
+            if (*seen < 0) *seen = tint;
+            require(abs(tint - *seen) <= 24, "patches of as many blocks to have one tint");
+        }
+    }
+}
+
+// The dot of a frame stands at its cost.
+static void check_cost(const struct image *image, const struct stream *stream,
+                       const struct page *page, int frame) {
+    static const uint8_t accent[3] = {0x3b, 0x5b, 0xdb};
+    double top = 1.0;
+    for (int i = 0; i < stream->lines; i++) top = stream->cost[i] > top ? stream->cost[i] : top;
+    const int x = CURVE_LEFT + (int)((frame + 0.5) * CURVE_WIDTH / stream->lines);
+    const int y = page->curve + (int)(CURVE_HEIGHT * (1.0 - stream->cost[frame] / (1.2 * top)));
+    require(memcmp(pixel_at(image, x, y), accent, 3) == 0, "a dot at the frame's cost");
+    require(memcmp(pixel_at(image, x, y - 7), accent, 3) != 0, "nothing above it");
+}
+
+static void check_stream(const struct image *image, void *user) {
+    struct stream *stream = user;
+    const struct page page = plan_page(stream);
+    const int columns = stream->lines < CHOSEN ? stream->lines : CHOSEN;
+    int lit = 0, computed = 0;
+    for (int column = 0; column < columns; column++) {
+        const int frame = chosen(stream, column);
+        int blocks_of[PLACES * 4] = {0}, first[PLACES * 4], changed = 0;
+        check_maps(image, stream, &page, column, blocks_of, first);
+        check_cost(image, stream, &page, frame);
+        for (int cell = 0; cell < stream->grid * stream->grid; cell++) {
+            computed += blocks_of[cell] > 0;
+            if (!stream->painted) continue;
+            const bool differs = check_changed(image, &page, column, cell, frame);
+            changed += differs;
+            // Every patch attends to what changed, so that all pass the other gates.
+            require(first[cell] == (stream->changed[frame] > 0 ? 2 + differs : 0),
+                    "what changed to pass one gate more");
+            check_heat(image, stream, &page, column, cell, blocks_of[cell]);
+        }
+        require(!stream->painted || changed == stream->changed[frame],
+                "as many patches as are told");
+        lit += changed;
+    }
+    for (int n = 1, last = -1; n <= stream->blocks; n++) {
+        const int *tint = stream->tints[n];
+        const int bright = tint[0] < 0 ? -1 : 2 * tint[0] + 5 * tint[1] + tint[2];
+        require(bright < 0 || bright > last, "more blocks to be brighter");
+        if (bright >= 0) last = bright;
+    }
+    printf("%d changed, %d computed\n", lit, computed);
+}
+
 /* ---- videos -------------------------------------------------------------------------------- */
 
 struct square {
@@ -300,6 +508,9 @@ static void look(const struct image *image, void *user) {
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "clip") == 0) {
         write_clip(atoi(argv[2]), argv[3]);
+    } else if (argc == 4 && strcmp(argv[1], "still") == 0) {
+        still = true;
+        write_clip(atoi(argv[2]), argv[3]);
     } else if (argc == 3 && strcmp(argv[1], "size") == 0) {
         print_size(argv[2]);
     } else if (argc == 6 && strcmp(argv[1], "sheet") == 0) {
@@ -310,6 +521,18 @@ int main(int argc, char **argv) {
         memset(clip.tints, -1, sizeof clip.tints);
         read_indices(&clip);
         require(decode(argv[2], check_sheet, &clip) == 1, "one picture");
+    } else if (argc == 7 && strcmp(argv[1], "stream") == 0) {
+        static struct stream stream;
+        stream.grid = atoi(argv[3]);
+        stream.blocks = atoi(argv[4]);
+        stream.prefix = atoi(argv[5]);
+        stream.painted = strcmp(argv[6], "other") != 0;
+        still = strcmp(argv[6], "still") == 0;
+        require(stream.grid * stream.grid <= PLACES * 4 && stream.blocks <= MOST_GATES / 3,
+                "a small model");
+        memset(stream.tints, -1, sizeof stream.tints);
+        read_stream(&stream);
+        require(decode(argv[2], check_stream, &stream) == 1, "one picture");
     } else if (argc == 6 && strcmp(argv[1], "movie") == 0) {
         static struct square square;
         square.x = atoi(argv[3]);
