@@ -19,7 +19,7 @@ FIELDS = [*MACHINE, *KEY, "without_ms", "with_ms"]
 
 
 def fastest(args, vidette):
-    folder = os.path.dirname(os.path.abspath(vidette))  # its own library stands beside it
+    folder = os.path.dirname(os.path.realpath(vidette))  # its own library stands beside it
     environment = {**os.environ, "LD_LIBRARY_PATH": folder}
     return json_lines([*args.under, vidette, "bench", "--json", *args.bench], env=environment)[0]
 
