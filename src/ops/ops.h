@@ -17,7 +17,7 @@
 struct exec {
     struct pool *pool;
     const struct kernels *kernels;
-    unsigned char *scratch; // pool_threads blocks of scratch_bytes, aligned to 64
+    unsigned char *scratch; // pool_threads blocks of scratch_bytes, aligned to 64; may be NULL
     size_t scratch_bytes;   // at least what every operation of the run asks for
     unsigned char *hidden;  // as many blocks of ops_mlp_hidden_bytes, of the widest MLP of the run
     uint64_t macs;          // multiply-adds done so far

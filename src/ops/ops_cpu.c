@@ -12,7 +12,9 @@ struct run {
 
 static void run_task(void *argument, size_t task, size_t thread) {
     const struct run *run = argument;
-    run->task(run->argument, task, thread, run->exec->scratch + thread * run->exec->scratch_bytes);
+    const struct exec *exec = run->exec;
+    unsigned char *scratch = exec->scratch ? exec->scratch + thread * exec->scratch_bytes : NULL;
+    run->task(run->argument, task, thread, scratch);
 }
 
 void exec_run(struct exec *exec, size_t n_tasks, exec_task *task, void *argument) {
