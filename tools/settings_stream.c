@@ -48,11 +48,12 @@ bool set_max_wait(struct settings *s, const char *v) {
     return parse_unsigned(v, UINT32_MAX, &s->stream.max_wait);
 }
 
+const char *const attention_names[] = {"exact", "delta", "tokenwise", NULL};
+
 bool set_attention(struct settings *s, const char *v) {
-    static const char *const names[] = {"exact", "delta", "tokenwise"};
     s->stream_texts[1] = v;
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(v, names[i]) != 0) continue;
+    for (int i = 0; attention_names[i]; i++) {
+        if (strcmp(v, attention_names[i]) != 0) continue;
         s->stream.attention = (vdt_attention)i;
         return true;
     }

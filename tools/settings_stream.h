@@ -4,6 +4,8 @@
 
 #include "settings.h"
 
+extern const char *const attention_names[]; // of vdt_attention; NULL behind the last
+
 // Each reads a value into settings->stream or beside it; false where it is not one.
 bool set_update(struct settings *settings, const char *value);
 bool set_floor(struct settings *settings, const char *value);

@@ -31,7 +31,7 @@ static uint64_t macs_done(const struct stream_totals *totals, const struct strea
 
 static uint64_t macs_dense(const struct stream_totals *totals, const struct stream_result *result) {
     return totals->settings->macs_eventful ? result->info->macs_eventful_dense
-                                           : vdt_model_info_get(totals->model)->macs;
+                                           : result->stats->macs_dense;
 }
 
 void stream_totals_add(struct stream_totals *totals, const struct stream_result *result) {

@@ -8,6 +8,7 @@
 
 #include "contact.h"
 #include "encode_av.h"
+#include "settings_stream.h"
 #include "stream_lines.h"
 #include "view.h"
 
@@ -29,7 +30,7 @@ struct stream_view {
     size_t input;
     struct contact contact;  // where it does not move
     struct curve cost, time; // of dense, in percent; ms
-    uint64_t frames, changed, passed, macs;
+    uint64_t frames, changed, passed, macs, macs_dense;
 };
 
 /* ---- words --------------------------------------------------------------------------------- */
@@ -47,7 +48,6 @@ static void add_number(char *text, const char *name, const char *before, double 
 
 // The stream's options that are not what they are without a wish.
 static void describe_setting(char *text, const struct settings *settings) {
-    static const char *const attentions[] = {"exact", "delta", "tokenwise"};
     const vdt_stream_options *stream = &settings->stream;
     vdt_session_options defaults;
     vdt_session_options_init(&defaults);
@@ -61,7 +61,7 @@ static void describe_setting(char *text, const struct settings *settings) {
     }
     if (settings->budget_ms > 0.0) add_number(text, "budget", "", settings->budget_ms);
     if (stream->attention != VDT_ATTENTION_EXACT)
-        add_option(text, "attention", attentions[stream->attention]);
+        add_option(text, "attention", attention_names[stream->attention]);
     if (stream->still == VDT_STILL_LEARN) add_option(text, "still", "auto");
     if (stream->still == VDT_STILL_OFF) add_option(text, "still", "off");
     if (stream->still_tolerance > 0.0) add_number(text, "still", "", stream->still_tolerance);
@@ -70,13 +70,9 @@ static void describe_setting(char *text, const struct settings *settings) {
         add_number(text, "max-wait", "", stream->max_wait);
 }
 
-static uint64_t macs_dense(const struct stream_view *v) {
-    return vdt_model_info_get(v->model)->macs;
-}
-
 // The counts of some frames: of one, or the mean of all.
 static void set_counts(struct stream_view *v, uint64_t frames, uint64_t changed, uint64_t passed,
-                       uint64_t macs) {
+                       uint64_t macs, uint64_t macs_dense) {
     const struct update_map *map = &v->sheet.updates;
     struct sheet_words *words = &v->words;
     words->n_tiles = 0;
@@ -85,7 +81,7 @@ static void set_counts(struct stream_view *v, uint64_t frames, uint64_t changed,
     view_share(words, "patches changed", changed / frames, panel_cells(&map->grid));
     view_share(words, "tokens recomputed", passed / frames,
                (uint64_t)map->tokens * map->blocks * UPDATE_GATES);
-    view_macs(words, macs / frames, macs_dense(v));
+    view_macs(words, macs / frames, macs_dense / frames);
     snprintf(view_tile(words, "setting"), SHEET_TEXT, "%s", v->setting);
     static const int least[] = {150, 178, 218};
     for (size_t i = 0; v->moving && i < sizeof least / sizeof *least; i++)
@@ -158,7 +154,7 @@ static int add_page(struct stream_view *v) {
     sheet_plan(sheet);
     v->picture.width = sheet->width;
     if (picture_grow(&v->picture, sheet->height)) return -1;
-    set_counts(v, v->frames, v->changed, v->passed, v->macs);
+    set_counts(v, v->frames, v->changed, v->passed, v->macs, v->macs_dense);
     sheet_draw(sheet, &v->picture, y, &v->words, 0);
     return 0;
 }
@@ -180,7 +176,8 @@ static int add_frame(struct stream_view *v, const struct stream_result *r) {
     update_map_set(&sheet->updates, 0, r->info, r->updated);
     sheet->clip = &r->item->clip;
     sheet->times = &r->time;
-    set_counts(v, 1, r->info->changed, sheet->updates.passed[0], r->stats->macs);
+    set_counts(v, 1, r->info->changed, sheet->updates.passed[0], r->stats->macs,
+               r->stats->macs_dense);
     view_answer(&v->words, v->model, r->logits, v->shape->logits, v->totals.probabilities);
     sheet_draw(sheet, &v->picture, 0, &v->words, 0);
     return movie_add(v->movie, &v->picture);
@@ -199,7 +196,7 @@ static int begin_input(struct stream_view *v, const struct stream_result *r) {
     const uint32_t span = v->moving ? curve_span(v, r) : 0;
     if (!v->moving && add_page(v)) return -1;
     v->input = r->input;
-    v->frames = v->changed = v->passed = v->macs = 0;
+    v->frames = v->changed = v->passed = v->macs = v->macs_dense = 0;
     curve_start(&v->cost, span);
     curve_start(&v->time, span);
     contact_start(&v->contact);
@@ -215,8 +212,9 @@ static int add_result(void *user, const struct stream_result *r, struct output *
     v->frames++;
     v->changed += r->info->changed;
     v->macs += r->stats->macs;
+    v->macs_dense += r->stats->macs_dense;
     for (size_t i = 0; i < r->info->gates; i++) v->passed += r->info->updated[i];
-    curve_add(&v->cost, 100.0 * (double)r->stats->macs / (double)macs_dense(v), time);
+    curve_add(&v->cost, 100.0 * (double)r->stats->macs / (double)r->stats->macs_dense, time);
     curve_add(&v->time, r->step_ms, time);
     if (v->settings->json) {
         stream_totals_add(&v->totals, r);

@@ -67,6 +67,15 @@ expect_lines() {
     [ "$found" -eq "$n" ] || fail "expected $n lines, found $found"
 }
 
+# check WHAT: that picture_check ($picture) agrees; what it prints in $found.
+check() {
+    command="picture_check $*"
+    status=0
+    found=$("$picture" "$@" 2>"$err") || status=$?
+    checks=$((checks + 1))
+    expect_status 0
+}
+
 # expect_gone FILE: neither the file nor what it is made of.
 expect_gone() {
     for left in "$1" "$1.part" "$1.part.json"; do

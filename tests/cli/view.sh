@@ -10,15 +10,6 @@ clip=$work/clip.npy
 short=$work/short.npy
 "$picture" clip 16 "$clip" && "$picture" clip 8 "$short" || exit 1
 
-# check WHAT: that picture_check agrees; what it prints in $found.
-check() {
-    command="picture_check $*"
-    status=0
-    found=$("$picture" "$@" 2>"$err") || status=$?
-    checks=$((checks + 1))
-    expect_status 0
-}
-
 # sheet MODEL CLIP PREFIX KEPT MERGED OPTION...: the picture shows what --indices says.
 sheet() {
     of=$1 input=$2 prefix=$3 kept=$4 merged=$5

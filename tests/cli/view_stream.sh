@@ -10,15 +10,6 @@ clip=$work/clip.npy
 still=$work/still.npy
 "$picture" clip 16 "$clip" && "$picture" still 16 "$still" || exit 1
 
-# check WHAT: that picture_check agrees; what it prints in $found.
-check() {
-    command="picture_check $*"
-    status=0
-    found=$("$picture" "$@" 2>"$err") || status=$?
-    checks=$((checks + 1))
-    expect_status 0
-}
-
 # page MODEL CLIP GRID BLOCKS PREFIX WHICH FRAMES OPTION...: the picture shows what --json says.
 page() {
     of=$1 input=$2 grid=$3 blocks=$4 prefix=$5 which=$6 frames=$7

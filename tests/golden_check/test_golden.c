@@ -35,10 +35,6 @@ struct setting {
 
 static size_t n_checked[VDT_PRECISION_INT8 + 1]; // readings
 
-static void require(vdt_status status, const vdt_error *error) {
-    if (status) fail_msg("%s", error->message);
-}
-
 // Opens a model and reads the case's one clip; close with close_case.
 struct golden {
     vdt_context *context;

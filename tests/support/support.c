@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+void require(vdt_status status, const vdt_error *error) {
+    if (status) fail_msg("%s", error->message);
+}
+
 // Xorshift64* (Vigna 2016).
 uint64_t random_bits(struct random *random) {
     uint64_t x = random->state;

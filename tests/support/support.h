@@ -16,6 +16,9 @@
 
 #include <cmocka.h>
 
+// Fails the test with the error's message where the status is not 0.
+void require(vdt_status status, const vdt_error *error);
+
 /* ---- random -------------------------------------------------------------------------------- */
 
 struct random {

@@ -10,10 +10,6 @@
 #include "models/model.h"
 #include "support.h"
 
-static void require(int status, const vdt_error *error) {
-    if (status) fail_msg("%s", error->message);
-}
-
 struct row {
     vdt_rlt_options rlt;
     vdt_tome_options tome;

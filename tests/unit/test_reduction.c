@@ -10,10 +10,6 @@
 #include "kernels/cpu.h"
 #include "support.h"
 
-static void require(vdt_status status, const vdt_error *error) {
-    if (status) fail_msg("%s", error->message);
-}
-
 /* ---- one model ----------------------------------------------------------------------------- */
 
 struct bench {

@@ -8,10 +8,6 @@
 
 #include <vidette/vidette.h>
 
-static void require(vdt_status status, const vdt_error *error) {
-    if (status) fail_msg("%s", error->message);
-}
-
 struct bench {
     vdt_context *context;
     vdt_model *model;
