@@ -36,6 +36,15 @@ expect_status 0
 grep -o '"logits":\[[^]]*\]' "$out" >"$work/dense_logits"
 cmp -s "$work/stream_logits" "$work/dense_logits" || fail "expected the logits of classify"
 
+echo "a first step costs what a dense one does"
+for of in "$model" "$golden/vivit_fe"; do
+    run stream -m "$of" --update top:3 --json "$clip"
+    expect_status 0
+    sed -n 's/.*"first":true.*"macs":{"dense":\([0-9]*\),"done":\([0-9]*\)}.*/\1 \2/p' "$out" >"$work/costs"
+    read -r dense_cost done_cost <"$work/costs"
+    [ "$dense_cost" = "$done_cost" ] || fail "expected equal costs, found $dense_cost and $done_cost"
+done
+
 echo "features of all frames"
 run embed -m "$model" --update threshold:0 --pool mean --precision f32 --json -o "$work/a.npy" "$clip"
 expect_status 0
