@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes result files as the tables of README.md and docs/performance.md, between their markers.
+"""Writes result files as the tables of README.md and docs, between their markers.
 
     python bench/tables.py
 
 A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits and
-trials are files of bench/results.
+trials are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
+their first three cells, the file what stands in them.
 """
 import re
 
@@ -60,11 +61,35 @@ def trials(rows):
     return "\n".join(lines)
 
 
+def evaluated(row):
+    """A line of `vidette eval`'s table: clips have a share of kept tokens, streams one of updated tokens."""
+    first, second = ("rlt", "tome") if "rlt" in row else ("update", "attention")
+    tokens = row["kept"] if "kept" in row else row["updated"]
+    low, high = float(row["low"]), float(row["high"])
+    return (f"| {row['kind']} | {row[first]} | {row[second]} | {float(row['accuracy']):.3f} ({low:.2f}-{high:.2f}) | "
+            f"{float(row['agreement']):.3f} | {float(row['cosine']):.3f} | {float(tokens):.0%} | "
+            f"{float(row['macs_done']) / 1e9:.3f} | {float(row['ms']):.1f} |")
+
+
+def refill(shown, rows):
+    """The lines of a page's table with the numbers of the file."""
+    first, second = ("rlt", "tome") if "rlt" in rows[0] else ("update", "attention")
+    found = {(row["kind"], row[first], row[second]): row for row in rows}
+    lines = []
+    for line in shown.strip().splitlines():
+        key = tuple(cell.strip() for cell in line.split("|")[1:4])
+        lines.append(evaluated(found[key]) if key in found else line)
+    return "\n".join(lines)
+
+
 def main():
     tables = {"dense": table, "limits": limits, "trials": trials}
-    for page in ("README.md", "docs/performance.md"):
+    for page in ("README.md", "docs/performance.md", "docs/methods.md"):
         path = ROOT / page
         text = path.read_text()
+        for name in ("eval_demo", "eval_demo_rlt", "eval_streams"):
+            rows = read_rows(name + ".csv")
+            text = re.sub(f"(?<=<!-- {name} -->\\n).*?(?=\\n<!-- end -->)", lambda found: refill(found[0], rows), text, flags=re.S)
         for name, write in tables.items():
             body = f"<!-- {name} -->\n{write(read_rows(name + '.csv'))}\n<!-- end -->"
             text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _: body, text, flags=re.S)

@@ -2,8 +2,9 @@
 // controls: as many tokens drawn at random, with run lengths and without, and whole steps left out at about the same
 // cost. The settings are of clips (rlt, tome) or, for models of snippets, of streams (update, attention).
 //
-// Every clip is read once and runs through all settings. With -o FILE.csv the table goes there, its picture to
-// FILE.svg, and what each clip gave to FILE.clips.csv, which an interrupted run with --resume goes on from.
+// Every clip is read once, and alone, so that nothing decodes while settings are timed. With -o FILE.csv the table
+// goes there, its picture to FILE.svg, and what each clip gave to FILE.clips.csv, which an interrupted run with --resume
+// goes on from.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -530,6 +531,7 @@ static int open_reader(struct eval *e) {
     vdt_reader_options_init(&options);
     options.sampling = e->settings->sampling;
     options.rate = e->settings->rate;
+    options.ahead = options.threads = 1; // nothing decodes while settings are timed
     if (vdt_reader_open(&e->reader, e->dense, e->list.paths + e->inputs_done,
                         e->list.n - e->inputs_done, &options, &error))
         return complain(&error);
