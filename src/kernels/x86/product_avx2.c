@@ -5,7 +5,7 @@
 
 // A panel is two vectors wide; a tile of six rows keeps 12 sums, 2 values of B and one broadcast of
 // A in 16 registers.
-enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6 };
+enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6, LINE = 64 };
 
 static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
     uint32_t *out = panels;
@@ -36,22 +36,43 @@ static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_
     }
 }
 
+// Vector v of a row of C, whole or, where columns end, in part: masked stores are slow.
+static inline __m256 load_sum(const float *c, bool whole, __m256i part) {
+    return whole ? _mm256_loadu_ps(c) : _mm256_maskload_ps(c, part);
+}
+
+static inline void store_sum(float *c, bool whole, __m256i part, __m256 value) {
+    if (whole)
+        _mm256_storeu_ps(c, value);
+    else
+        _mm256_maskstore_ps(c, part, value);
+}
+
+// Lanes of B that are fetched into the nearest cache ahead of their products, and steps of the loop that are
+// written out: with its counting it would have more instructions than a CPU of four a cycle decodes in time.
+enum { AHEAD = 16 };
+
 // rows x 2 vectors of C, of which n columns exist; `rows` is a constant where this is inlined.
 static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride,
                                                        const void *const *a, const float *b,
-                                                       size_t k, size_t n, const int rows,
-                                                       bool accumulate) {
+                                                       size_t k, size_t n, bool accumulate,
+                                                       const unsigned char *next, const int rows) {
+    const bool whole[VECTORS] = {n >= 8, n == PANEL};
+    const __m256i part[VECTORS] = {first_avx2(n < 8 ? n : 8), first_avx2(n < 8 ? 0 : n - 8)};
     const float *x[ROWS];
-    const __m256i lanes[VECTORS] = {first_avx2(n < 8 ? n : 8), first_avx2(n < 8 ? 0 : n - 8)};
     __m256 sums[ROWS][VECTORS];
 #pragma GCC unroll 6
     for (int row = 0; row < rows; row++) {
         x[row] = a[row];
-        const float *out = c + (size_t)row * c_stride;
-        sums[row][0] = accumulate ? _mm256_maskload_ps(out, lanes[0]) : _mm256_setzero_ps();
-        sums[row][1] = accumulate ? _mm256_maskload_ps(out + 8, lanes[1]) : _mm256_setzero_ps();
+        for (int v = 0; v < VECTORS; v++) {
+            const float *from = c + (size_t)row * c_stride + 8 * v;
+            sums[row][v] = accumulate ? load_sum(from, whole[v], part[v]) : _mm256_setzero_ps();
+        }
     }
-    for (size_t i = 0; i < k; i++, b += PANEL) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < k; i++, b += PANEL, next += LINE) {
+        _mm_prefetch(b + AHEAD * PANEL, _MM_HINT_T0);
+        _mm_prefetch(next, _MM_HINT_T1);
         const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
         for (int row = 0; row < rows; row++) {
@@ -62,23 +83,25 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
     }
 #pragma GCC unroll 6
     for (int row = 0; row < rows; row++) {
-        float *out = c + (size_t)row * c_stride;
-        _mm256_maskstore_ps(out, lanes[0], sums[row][0]);
-        _mm256_maskstore_ps(out + 8, lanes[1], sums[row][1]);
+        for (int v = 0; v < VECTORS; v++)
+            store_sum(c + (size_t)row * c_stride + 8 * v, whole[v], part[v], sums[row][v]);
     }
 }
 
 static void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
-                          const float *b, size_t k, size_t n, bool accumulate) {
+                          const float *b, size_t k, size_t n, bool accumulate,
+                          const struct upcoming *upcoming) {
+    const unsigned char *next =
+        upcoming && upcoming->panel ? upcoming->panel : (const unsigned char *)b;
     for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
-        tile(c, c_stride, a, b, k, n, ROWS, accumulate);
+        tile(c, c_stride, a, b, k, n, accumulate, next, ROWS);
     }
     switch (rows) {
-    case 5: tile(c, c_stride, a, b, k, n, 5, accumulate); break;
-    case 4: tile(c, c_stride, a, b, k, n, 4, accumulate); break;
-    case 3: tile(c, c_stride, a, b, k, n, 3, accumulate); break;
-    case 2: tile(c, c_stride, a, b, k, n, 2, accumulate); break;
-    case 1: tile(c, c_stride, a, b, k, n, 1, accumulate); break;
+    case 5: tile(c, c_stride, a, b, k, n, accumulate, next, 5); break;
+    case 4: tile(c, c_stride, a, b, k, n, accumulate, next, 4); break;
+    case 3: tile(c, c_stride, a, b, k, n, accumulate, next, 3); break;
+    case 2: tile(c, c_stride, a, b, k, n, accumulate, next, 2); break;
+    case 1: tile(c, c_stride, a, b, k, n, accumulate, next, 1); break;
     default: break;
     }
 }
@@ -86,12 +109,11 @@ static void panel_product(float *c, size_t c_stride, const void *const *a, size_
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                         bool accumulate, const struct upcoming *upcoming) {
-    (void)upcoming;
     const unsigned char *b = panels;
     for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
         panel_product(c, c_stride, a, rows, (const float *)(const void *)b, lanes, width,
-                      accumulate);
+                      accumulate, upcoming);
         n -= width;
     }
 }
