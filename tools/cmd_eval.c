@@ -256,6 +256,7 @@ static int price_steps(struct eval *e) {
     const vdt_model_info *info = vdt_model_info_get(e->model);
     e->steps = e->shape->frames / info->tubelet;
     if (e->table.streams) return price_snippet(e);
+    if (e->table.n == 1) return 0; // no method, no control
     e->prefix = info->prefix_tokens;
     e->step_tokens = (e->shape->tokens - e->prefix) / e->steps;
     for (size_t i = 1; i <= e->steps && i <= MOST_STEPS && e->steps > 1; i++) {

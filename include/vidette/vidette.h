@@ -145,7 +145,7 @@ typedef enum vdt_precision { // of weights and activations; sums, norms, softmax
     VDT_PRECISION_AUTO = 0, // bf16 where the CPU has bf16 arithmetic, else f32
     VDT_PRECISION_F32 = 1,
     VDT_PRECISION_BF16 = 2, // falls back to f32 on CPUs without bf16 arithmetic
-    VDT_PRECISION_INT8 = 3, // the blocks' matrices; attention in bf16. Falls back to bf16, then f32
+    VDT_PRECISION_INT8 = 3, // the blocks' matrices and scores. Falls back to bf16, then f32
 } vdt_precision;
 
 typedef struct vdt_model_options {

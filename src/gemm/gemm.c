@@ -68,14 +68,12 @@ int gemm_open(struct gemm **out, struct gemm_engine *engine, enum format format,
     gemm->k = k;
     gemm->lanes = format_lanes(format, k);
     gemm->bias = mem_alloc(memory, n, sizeof *gemm->bias, "weights", error);
-    if (format == FORMAT_I8)
-        gemm->scale = mem_alloc(memory, n, sizeof *gemm->scale, "weights", error);
-    int status = gemm->bias && (gemm->scale || format != FORMAT_I8) ? VDT_OK : VDT_ERROR_MEMORY;
+    int status = gemm->bias ? VDT_OK : VDT_ERROR_MEMORY;
     if (!status) status = engine->functions->open(gemm, error);
     if (status) {
         gemm_close(&gemm);
     } else {
-        gemm->bytes += n * sizeof(float) * (gemm->scale ? 2 : 1);
+        gemm->bytes += n * sizeof(float);
         *out = gemm;
     }
     return status;
@@ -122,7 +120,6 @@ void gemm_close(struct gemm **handle) {
     struct memory *memory = gemm->engine->memory;
     gemm->engine->functions->close(gemm);
     mem_free(memory, gemm->bias);
-    mem_free(memory, gemm->scale);
     mem_free(memory, gemm);
     *handle = NULL;
 }

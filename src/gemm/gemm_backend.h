@@ -15,8 +15,7 @@ struct gemm {
     struct gemm_engine *engine;
     enum format format;
     size_t n, k, lanes, bytes;
-    float *bias;  // (n)
-    float *scale; // (n), of int8 weights; else NULL
+    float *bias; // (n)
 };
 
 // Members mirror gemm.h. Engines extend the two structs by starting their own with them; gemm.c fills and

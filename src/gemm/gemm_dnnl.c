@@ -51,6 +51,7 @@ struct dnnl_engine_state {
 struct dnnl_weights {
     struct gemm base;
     struct shape *shape;
+    float *scale;         // (n), of int8 weights; else NULL
     unsigned char *plain; // encoded rows, until they are sealed
     void *packed;
     dnnl_memory_t weights;
@@ -245,13 +246,18 @@ static int weights_open(struct gemm *gemm, vdt_error *error) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
     weights->plain = mem_alloc_raw(gemm->engine->memory, gemm->n,
                                    gemm->k * format_bytes(gemm->format), "weights", error);
-    return weights->plain ? VDT_OK : VDT_ERROR_MEMORY;
+    if (!weights->plain || gemm->format != FORMAT_I8)
+        return weights->plain ? VDT_OK : VDT_ERROR_MEMORY;
+    weights->scale =
+        mem_alloc(gemm->engine->memory, gemm->n, sizeof *weights->scale, "weights", error);
+    return weights->scale ? VDT_OK : VDT_ERROR_MEMORY;
 }
 
 static void weights_close(struct gemm *gemm) {
     struct dnnl_weights *weights = (struct dnnl_weights *)gemm;
     if (weights->weights) dnnl_memory_destroy(weights->weights);
     mem_free(gemm->engine->memory, weights->packed);
+    mem_free(gemm->engine->memory, weights->scale);
     mem_free(gemm->engine->memory, weights->plain);
 }
 
@@ -267,8 +273,8 @@ static void weights_pack(struct gemm *gemm, size_t first, size_t rows, const flo
         gemm->engine->kernels->encode[gemm->format](scratch, w + i * gemm->k, gemm->k);
         memcpy(weights->plain + (first + i) * bytes, scratch, bytes);
         if (gemm->format == FORMAT_I8) {
-            memcpy(&gemm->scale[first + i],
-                   (unsigned char *)scratch + (gemm->lanes + 1) * LANE_BYTES, sizeof(float));
+            memcpy(&weights->scale[first + i], (unsigned char *)scratch + gemm->lanes * LANE_BYTES,
+                   sizeof(float));
         }
     }
 }
@@ -341,12 +347,14 @@ static size_t weights_scratch_bytes(const struct gemm *gemm) {
            GEMM_MAX_ROWS * gemm->n * sizeof(float);
 }
 
-// int8: oneDNN's sums are of q alone; each row has its scale behind its last lane.
-static void scale_rows(float *c, const void *const *x, size_t rows, const struct gemm *gemm) {
+// int8: oneDNN's sums are of q alone; each row of x has its scale behind its last lane.
+static void scale_sums(float *c, const void *const *x, size_t rows, const float *column_scale,
+                       const struct gemm *gemm) {
     for (size_t i = 0; i < rows; i++) {
         float scale;
-        memcpy(&scale, (const unsigned char *)x[i] + (gemm->lanes + 1) * LANE_BYTES, sizeof scale);
-        for (size_t j = 0; j < gemm->n; j++) c[i * gemm->n + j] *= scale;
+        memcpy(&scale, (const unsigned char *)x[i] + gemm->lanes * LANE_BYTES, sizeof scale);
+        for (size_t j = 0; j < gemm->n; j++)
+            c[i * gemm->n + j] = c[i * gemm->n + j] * scale * column_scale[j];
     }
 }
 
@@ -381,9 +389,8 @@ static int weights_rows(const struct gemm *gemm, void *y, size_t y_bytes, const 
                                                         state->streams[thread], 4, arguments);
     omp_set_num_threads(threads);
     if (status != dnnl_success) return VDT_ERROR_LIBRARY;
-    if (gemm->format == FORMAT_I8) scale_rows(c, x, rows, gemm);
-    const struct finish finish = {.scale = gemm->scale,
-                                  .bias = gemm->bias,
+    if (gemm->format == FORMAT_I8) scale_sums(c, x, rows, weights->scale, gemm);
+    const struct finish finish = {.bias = gemm->bias,
                                   .activation = epilogue->activation,
                                   .accumulate = epilogue->accumulate,
                                   .format = epilogue->format};

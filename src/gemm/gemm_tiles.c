@@ -15,7 +15,7 @@ enum { BLOCK_LANES = 768 }; // of a panel: 192 KB at 64 columns
 
 struct tiles {
     struct gemm base;
-    unsigned char *panels; // ceil(n / panel) panels of lanes x panel lanes
+    unsigned char *panels; // ceil(n / panel) of them
 };
 
 static int engine_open(struct gemm_engine **engine, struct memory *memory, size_t n_threads,
@@ -30,7 +30,7 @@ static void engine_close(struct gemm_engine *engine) {
 }
 
 static size_t panel_bytes(const struct gemm *gemm) {
-    return gemm->lanes * gemm->engine->kernels->panel * LANE_BYTES;
+    return format_panel_lanes(gemm->format, gemm->k) * gemm->engine->kernels->panel * LANE_BYTES;
 }
 
 static int tiles_open(struct gemm *gemm, vdt_error *error) {
@@ -51,17 +51,6 @@ static size_t tiles_pack_scratch_bytes(const struct gemm *gemm) {
                                       : GEMM_PACK_ROWS * format_row_bytes(gemm->format, gemm->k);
 }
 
-// int8 weights become unsigned bytes (kernels.h) and their rows' scales the columns'.
-static void finish_int8(struct gemm *gemm, size_t first, size_t rows, unsigned char *encoded) {
-    const size_t row_bytes = format_row_bytes(FORMAT_I8, gemm->k);
-    for (size_t i = 0; i < rows; i++) {
-        unsigned char *row = encoded + i * row_bytes;
-        for (size_t j = 0; j < gemm->lanes * LANE_BYTES; j++) row[j] ^= 0x80;
-        gemm->scale[first + i] =
-            *(const float *)(const void *)(row + (gemm->lanes + 1) * LANE_BYTES);
-    }
-}
-
 static void tiles_pack(struct gemm *gemm, size_t first, size_t rows, const float *w,
                        void *scratch) {
     const struct kernels *kernels = gemm->engine->kernels;
@@ -73,10 +62,12 @@ static void tiles_pack(struct gemm *gemm, size_t first, size_t rows, const float
     }
     const size_t row_bytes = format_row_bytes(gemm->format, gemm->k);
     unsigned char *encoded = scratch;
-    for (size_t i = 0; i < rows; i++)
-        kernels->encode[gemm->format](encoded + i * row_bytes, w + i * gemm->k, gemm->k);
-    if (gemm->format == FORMAT_I8) finish_int8(gemm, first, rows, encoded);
-    kernels->pack_rows(panels, encoded, row_bytes, rows, gemm->lanes);
+    for (size_t i = 0; i < rows; i++) {
+        unsigned char *row = encoded + i * row_bytes;
+        kernels->encode[gemm->format](row, w + i * gemm->k, gemm->k);
+        if (gemm->format == FORMAT_I8) format_make_unsigned(row, gemm->k);
+    }
+    kernels->pack_rows(panels, encoded, row_bytes, rows, format_panel_lanes(gemm->format, gemm->k));
 }
 
 static int tiles_seal(struct gemm *gemm, vdt_error *error) {
@@ -107,8 +98,9 @@ static struct upcoming upcoming_of(const struct panel *panel, size_t first, size
     enum { LINE = 64 };
     const struct kernels *kernels = panel->gemm->engine->kernels;
     const size_t tile = first / kernels->tile_rows, row_bytes = kernels->panel * LANE_BYTES;
-    const unsigned char *next = panel->lanes + (lane + lanes) * row_bytes + tile * lanes * LINE;
     const bool last = lane + lanes == panel->gemm->lanes;
+    const size_t behind = last ? panel_bytes(panel->gemm) : (lane + lanes) * row_bytes;
+    const unsigned char *next = panel->lanes + behind + tile * lanes * LINE;
     return (struct upcoming){.panel = tile < row_bytes / LINE ? next : NULL,
                              .rows = panel->y + first * panel->y_bytes,
                              .bytes = panel->y_bytes,
@@ -165,8 +157,7 @@ static struct panel panel_at(const struct gemm *gemm, size_t first, size_t width
                           .y = (unsigned char *)y + first * element,
                           .y_bytes = y_bytes,
                           .width_bytes = width * element,
-                          .finish = {.scale = gemm->scale ? gemm->scale + first : NULL,
-                                     .bias = gemm->bias + first,
+                          .finish = {.bias = gemm->bias + first,
                                      .activation = epilogue->activation,
                                      .accumulate = epilogue->accumulate,
                                      .format = epilogue->format}};

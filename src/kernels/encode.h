@@ -21,8 +21,8 @@ static inline void encode_end(void *row, size_t n, int32_t sum, float max) {
     const int32_t offset = -128 * sum;
     const float scale = max < ENCODE_SMALLEST ? 0.0f : max / 127.0f;
     memset(out + n, 0, end - n);
-    memcpy(out + end, &offset, sizeof offset);
-    memcpy(out + end + LANE_BYTES, &scale, sizeof scale);
+    memcpy(out + end, &scale, sizeof scale);
+    memcpy(out + end + LANE_BYTES, &offset, sizeof offset);
 }
 
 #endif

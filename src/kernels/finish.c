@@ -56,7 +56,7 @@ static void finish(void *y, size_t y_bytes, const float *c, size_t c_stride, siz
     for (size_t i = 0; i < rows; i++, c += c_stride) {
         void *row = (unsigned char *)y + i * y_bytes;
         for (size_t j = 0; j < n; j++) {
-            const float sum = (f->scale ? c[j] * f->scale[j] : c[j]) + f->bias[j];
+            const float sum = c[j] + f->bias[j];
             const float value = activate(sum, f->activation);
             if (f->format == FORMAT_BF16)
                 ((uint16_t *)row)[j] = bf16_from_f32(value);

@@ -34,8 +34,7 @@ enum activation {
 
 // What becomes of a product's sums.
 struct finish {
-    const float *scale; // (n) of the columns; NULL: 1
-    const float *bias;  // (n)
+    const float *bias; // (n)
     enum activation activation;
     bool accumulate;    // add to y, which is f32 then
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
@@ -79,6 +78,8 @@ struct kernels {
     //
     //     B (k, n)  |----panel----|----panel----|--n|
     //     memory    [lanes][panel]  [lanes][panel]  [lanes][panel: .. 0 0]
+    //
+    // int8 numbers stand in them as unsigned bytes, q + 128, and the lane behind them has their rows' scales.
     size_t panel;
 
     // Rows that a product takes at a time: the most efficient number is a multiple of it.
@@ -101,14 +102,14 @@ struct kernels {
     //     with `accumulate` it starts from C, so cutting k changes no bit.
     //     |error| <= (k + 1) u sum |a b|.
     // BF16: the same over pairs; subnormal products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
-    // I8: B holds q + 128 as unsigned bytes; C = scale of the row * sum a q, the sum exact, the result
-    //     rounded twice. `accumulate` is false.
+    // I8: C (+)= (sum a q * scale of A's row) * scale of B's column, the sum exact, each operation rounded;
+    //     `lanes` are all of a row's, without its scale.
     // `upcoming` may be NULL; it changes no result.
     void (*product[FORMATS])(float *c, size_t c_stride, const void *const *a, size_t rows,
                              const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                              bool accumulate, const struct upcoming *upcoming);
 
-    // y (rows, n) <- f(c * scale + bias), or y += c * scale + bias; row i of y starts at y + i *
+    // y (rows, n) <- f(c + bias), or y += c + bias; row i of y starts at y + i *
     // y_bytes, row i of c at c + i * c_stride. Within 2 u of the sum's size and the activation's bound
     // (bf16: then rounded).
     void (*finish)(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,

@@ -82,17 +82,18 @@ static void row_bf16(float *c, const void *a, const void *b, size_t width, size_
 
 static void row_i8(float *c, const void *a, const void *b, size_t width, size_t lanes,
                    bool accumulate) {
-    (void)accumulate;
     const int8_t *x = a;
     const uint8_t *panel = b;
-    const int32_t offset = (int32_t)load_lane(a, lanes);
-    float scale;
-    memcpy(&scale, (const unsigned char *)a + (lanes + 1) * LANE_BYTES, sizeof scale);
+    const int32_t offset = (int32_t)load_lane(a, lanes + 1);
+    float scale, scales[PANEL];
+    memcpy(&scale, (const unsigned char *)a + lanes * LANE_BYTES, sizeof scale);
+    memcpy(scales, panel + lanes * PANEL * LANE_BYTES, sizeof scales);
     for (size_t j = 0; j < width; j++) {
         int32_t sum = offset;
         for (size_t i = 0; i < 4 * lanes; i++)
             sum += x[i] * panel[i / 4 * 4 * PANEL + 4 * j + i % 4];
-        c[j] = (float)sum * scale;
+        const float value = (float)sum * scale * scales[j];
+        c[j] = accumulate ? c[j] + value : value;
     }
 }
 
@@ -137,7 +138,7 @@ void product_init_c(struct kernels *table) {
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->pack_columns[FORMAT_BF16] = pack_columns_bf16;
-    table->pack_columns[FORMAT_I8] = NULL; // attention runs in bf16 there
+    table->pack_columns[FORMAT_I8] = NULL; // values of attention are never int8
     table->product[FORMAT_F32] = product_f32;
     table->product[FORMAT_BF16] = product_bf16;
     table->product[FORMAT_I8] = product_i8;

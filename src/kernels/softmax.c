@@ -95,5 +95,5 @@ void softmax_init_c(struct kernels *table) {
     table->softmax_kept[FORMAT_I8] = NULL;
     table->outer_sum = outer_sum;
     table->outer_sum_at = outer_sum_at;
-    table->softmax[FORMAT_I8] = NULL; // attention runs in bf16 there
+    table->softmax[FORMAT_I8] = NULL; // weights of attention are never int8
 }

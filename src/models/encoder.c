@@ -77,7 +77,8 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
                                     .scale = (float)(1.0 / sqrt((double)d)),
                                     .key_bias = biased ? sequence->log_sizes : NULL,
                                     .relative =
-                                        encoder->relative ? &encoder->relative[block] : NULL};
+                                        encoder->relative ? &encoder->relative[block] : NULL,
+                                    .int8_scores = encoder->int8_scores};
     if (!windowed) return shape;
     shape.n_sequences = sequence->clips * windows->rows * windows->columns;
     shape.q_starts = windows->q_starts;

@@ -51,6 +51,7 @@ struct encoder {
     struct rlt rlt;
     struct tome tome;
     bool bias_keys, weigh_means; // by the tokens' sizes
+    bool int8_scores;            // of the blocks' attention
 
     // Buffers, for n = clips * tokens rows.
     struct sequence sequence;

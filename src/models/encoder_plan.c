@@ -196,6 +196,13 @@ static enum format attention_format(const struct encoder *encoder) {
                : FORMAT_F32;
 }
 
+// Scores in int8 where the weights are and heads are wide enough to gain.
+static bool has_int8_scores(const struct encoder *encoder) {
+    const enum format format = gemm_format(encoder->weights->blocks[0].attention.qkv);
+    return format == FORMAT_I8 && !encoder->options.attention_f32 &&
+           encoder->geometry->d / encoder->geometry->heads >= INT8_LEAST_K;
+}
+
 static void *take_panels(const struct encoder *encoder, struct arena *arena, enum format format,
                          size_t rows) {
     const struct geometry *geometry = encoder->geometry;
@@ -278,6 +285,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const struct geometry *geometry = encoder->geometry;
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
     const enum format format = attention_format(encoder);
+    encoder->int8_scores = has_int8_scores(encoder);
     const size_t qkv_bytes = 3 * d * format_bytes(format); // of a row
     sequence_layout(&encoder->sequence, arena, clips, encoder->tokens, encoder->prefix);
     rlt_layout(&encoder->rlt, arena, clips);

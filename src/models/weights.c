@@ -208,7 +208,6 @@ static int read_rows(struct builder *builder, struct staging *staging, const str
 
 // Narrower matrices gain nothing from int8 (12 blocks of 32 channels: 1.2 ms in bf16 and in int8; of 64:
 // 1.8 and 1.5), while their sums have few terms to average its rounding away.
-enum { INT8_LEAST_K = 64 };
 
 static enum format matrix_format(const struct builder *builder, const struct parts *parts,
                                  size_t k) {

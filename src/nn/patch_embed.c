@@ -85,9 +85,9 @@ static void embed_task(void *argument, size_t task, size_t thread, void *scratch
         for (size_t j = 0; place.length_row && j < d; j++) place.x[j] += place.length_row[j];
     }
     float *x = run->x + (run->rows->starts[clip] + first) * d;
-    const int status = gemm_rows(projection, x, d * sizeof *x, pointers, rows,
-                                 gemm_all_columns(projection), &GEMM_RESIDUAL, thread,
-                                 patches + patches_bytes(projection));
+    const int status =
+        gemm_rows(projection, x, d * sizeof *x, pointers, rows, gemm_all_columns(projection),
+                  &GEMM_RESIDUAL, thread, patches + patches_bytes(projection));
     if (status) atomic_store(&run->exec->status, status);
 }
 

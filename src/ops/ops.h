@@ -147,6 +147,8 @@ struct attention_shape {
     float scale;             // of the scores, > 0: d^-1/2
     const float *key_bias;   // (keys), the same for every head; NULL: none
     const struct relative_positions *relative; // NULL: none
+    bool
+        int8_scores; // Q K^T from rows of q and k that are encoded in int8, each with its own scale
 };
 
 enum { ATTENTION_MAX_D = 256 };

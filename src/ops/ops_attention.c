@@ -6,7 +6,8 @@
 //     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: maximum and sum so far
 //            +--------+--------+--------+    O = c O + P V         c: exp(old m - new m)
 //
-// and at the end O / l. Scores of one tile and block live in the thread's scratch memory. Whatever is added
+// and at the end O / l. Q and K can be encoded in int8 for their product: a key's scale is that of its own row alone, so
+// that scores with other keys do not depend on it. Scores of one tile and block live in the thread's scratch memory. Whatever is added
 // to the logits is what their product starts from, divided by the scale that follows.
 #include "ops/attention_tile.h"
 
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "kernels/bf16.h"
 
 struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                                   const struct attention_shape *shape) {
@@ -27,11 +29,21 @@ struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                               .v = rows_columns(qkv, 2 * width)};
 }
 
+enum { AHEAD = 12 }; // rows
+
 /* ---- panels -------------------------------------------------------------------------------- */
 
+static enum format score_format(const struct attention *run) {
+    return run->shape->int8_scores ? FORMAT_I8 : run->format;
+}
+
+// Bytes that n keys, whole panels of them, take.
+static size_t key_bytes(const struct attention *run, size_t n) {
+    return n * format_panel_lanes(score_format(run), run->shape->d) * LANE_BYTES;
+}
+
 size_t attention_key_bytes(const struct attention *run, size_t n) {
-    const size_t panel = run->kernels->panel;
-    return ceil_div(n, panel) * panel * format_lanes(run->format, run->shape->d) * LANE_BYTES;
+    return key_bytes(run, ceil_div(n, run->kernels->panel) * run->kernels->panel);
 }
 
 static size_t value_bytes(const struct attention *run, size_t n) {
@@ -47,9 +59,9 @@ bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum for
                           size_t n_keys, size_t n_sequences, size_t heads, size_t d) {
     // Each sequence rounds its keys up to whole panels, and its values to whole lanes.
     size_t keys, key_lanes, columns, value_lanes, lanes;
+    const size_t most_lanes = max_size(format_lanes(format, d), format_panel_lanes(FORMAT_I8, d));
     return checked_multiply(&keys, n_sequences, kernels->panel) &&
-           checked_add(&keys, keys, n_keys) &&
-           checked_multiply(&key_lanes, keys, format_lanes(format, d)) &&
+           checked_add(&keys, keys, n_keys) && checked_multiply(&key_lanes, keys, most_lanes) &&
            checked_round_up(&columns, d, kernels->panel) &&
            checked_add(&value_lanes, format_lanes(format, n_keys), n_sequences) &&
            checked_multiply(&value_lanes, value_lanes, columns) &&
@@ -63,14 +75,30 @@ unsigned char *attention_head_panels(const struct attention *run, size_t sequenc
     const struct attention_shape *shape = run->shape;
     const size_t panel = run->kernels->panel, first = shape->k_starts[sequence];
     const size_t n = shape->k_starts[sequence + 1] - first;
-    const size_t key_lanes = (first + sequence * panel) * format_lanes(run->format, shape->d);
     const size_t value_lanes =
         (format_lanes(run->format, first) + sequence) * ceil_div(shape->d, panel) * panel;
-    return run->panels + (key_lanes + value_lanes) * shape->heads * LANE_BYTES +
-           attention_head_bytes(run, n) * head;
+    const size_t before = key_bytes(run, first + sequence * panel) + value_lanes * LANE_BYTES;
+    return run->panels + before * shape->heads + attention_head_bytes(run, n) * head;
 }
 
-// `some` rows of k or v, one after the other in `out`.
+// Fetches a row that will soon be encoded: rows lie too far apart for the CPU to see their pattern.
+static void fetch_row(const struct attention *run, const void *row) {
+    enum { LINE = 64 };
+    const size_t bytes = run->shape->d * format_bytes(run->format);
+    for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch((const unsigned char *)row + i);
+}
+
+// A row of q or k as the product of the scores takes it.
+static void encode_row(const struct attention *run, void *row, const void *numbers) {
+    const size_t d = run->shape->d;
+    float x[ATTENTION_MAX_D];
+    if (run->format == FORMAT_BF16) {
+        for (size_t i = 0; i < d; i++) x[i] = bf16_to_f32(((const uint16_t *)numbers)[i]);
+    }
+    run->kernels->encode[FORMAT_I8](row, run->format == FORMAT_BF16 ? x : numbers, d);
+}
+
+// A head's columns of `some` rows, one after the other in `out`.
 static void gather(unsigned char *out, const struct attention *run, struct rows rows,
                    const uint32_t *index, size_t some, size_t column) {
     const size_t bytes = run->shape->d * format_bytes(rows.format);
@@ -78,39 +106,61 @@ static void gather(unsigned char *out, const struct attention *run, struct rows 
         memcpy(out + i * bytes, attention_row(rows, index[i], column), bytes);
 }
 
-// Rows that do not lie side by side are packed a panel's worth at a time, through scratch memory.
-static void pack_gathered(const struct attention *run, unsigned char *keys, unsigned char *values,
-                          struct rows k, struct rows v, const uint32_t *index, size_t n,
-                          size_t head, unsigned char *scratch) {
+// Rows of k become rows of panels: int8 ones are encoded, those of an index gathered, a panel's worth at a
+// time through scratch memory.
+static void pack_keys(const struct attention *run, unsigned char *panels, struct rows k,
+                      const uint32_t *index, size_t n, size_t head, unsigned char *scratch) {
     const struct kernels *kernels = run->kernels;
-    const size_t d = run->shape->d, panel = kernels->panel, lanes = format_lanes(run->format, d);
-    const size_t element = format_bytes(run->format);
-    const size_t panel_bytes = format_lanes(run->format, n) * panel * LANE_BYTES;
+    const size_t d = run->shape->d, panel = kernels->panel, column = head * d;
+    const enum format format = score_format(run);
+    const size_t row_bytes = format_row_bytes(format, d), lanes = format_panel_lanes(format, d);
+    if (!index && format == run->format) {
+        kernels->pack_rows(panels, attention_row(k, 0, column), k.bytes, n, lanes);
+        return;
+    }
     for (size_t first = 0; first < n; first += panel) {
         const size_t some = min_size(panel, n - first);
-        gather(scratch, run, k, index + first, some, head * d);
-        kernels->pack_rows(keys + first * lanes * LANE_BYTES, scratch, d * element, some, lanes);
+        for (size_t i = 0; i < some; i++) {
+            unsigned char *row = scratch + i * row_bytes;
+            const size_t at = first + i, ahead = min_size(at + AHEAD, n - 1);
+            const void *from = attention_row(k, index ? index[at] : at, column);
+            fetch_row(run, attention_row(k, index ? index[ahead] : ahead, column));
+            if (format == run->format) {
+                memcpy(row, from, row_bytes);
+            } else {
+                encode_row(run, row, from);
+                format_make_unsigned(row, d);
+            }
+        }
+        kernels->pack_rows(panels + key_bytes(run, first), scratch, row_bytes, some, lanes);
+    }
+}
+
+static void pack_values(const struct attention *run, unsigned char *panels, struct rows v,
+                        const uint32_t *index, size_t n, size_t head, unsigned char *scratch) {
+    const struct kernels *kernels = run->kernels;
+    const enum format format = run->format;
+    const size_t d = run->shape->d, panel = kernels->panel, element = format_bytes(format);
+    const size_t panel_bytes = format_lanes(format, n) * panel * LANE_BYTES;
+    if (!index) {
+        kernels->pack_columns[format](panels, attention_row(v, 0, head * d), v.bytes / element, n,
+                                      d);
+        return;
+    }
+    for (size_t first = 0; first < n; first += panel) {
+        const size_t some = min_size(panel, n - first);
+        unsigned char *to = panels + format_lanes(format, first) * panel * LANE_BYTES;
         gather(scratch, run, v, index + first, some, head * d);
-        unsigned char *to = values + format_lanes(run->format, first) * panel * LANE_BYTES;
         for (size_t column = 0; column < d; column += panel, to += panel_bytes)
-            kernels->pack_columns[run->format](to, scratch + column * element, d, some,
-                                               min_size(panel, d - column));
+            kernels->pack_columns[format](to, scratch + column * element, d, some,
+                                          min_size(panel, d - column));
     }
 }
 
 void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
                     struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch) {
-    const struct kernels *kernels = run->kernels;
-    const size_t d = run->shape->d;
-    unsigned char *values = panels + attention_key_bytes(run, n);
-    if (index) {
-        pack_gathered(run, panels, values, k, v, index, n, head, scratch);
-        return;
-    }
-    kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n,
-                       format_lanes(run->format, d));
-    kernels->pack_columns[run->format](values, attention_row(v, 0, head * d),
-                                       v.bytes / format_bytes(run->format), n, d);
+    pack_keys(run, panels, k, index, n, head, scratch);
+    pack_values(run, panels + attention_key_bytes(run, n), v, index, n, head, scratch);
 }
 
 static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
@@ -133,7 +183,8 @@ static size_t relative_floats(size_t positions) {
 }
 
 static size_t tile_bytes(size_t d) {
-    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64;
+    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64 +
+           align64(TILE * format_row_bytes(FORMAT_I8, d));
 }
 
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
@@ -144,8 +195,9 @@ size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *re
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
     tile->o = (float *)(void *)((unsigned char *)tile + align64(sizeof *tile));
+    tile->encoded = (unsigned char *)(tile->o + TILE * ceil_div(shape->d, 16) * 16);
     if (!shape->relative) return;
-    tile->h = tile->o + TILE * ceil_div(shape->d, 16) * 16;
+    tile->h = (float *)(void *)((unsigned char *)tile + tile_bytes(shape->d));
     tile->w = tile->h + relative_floats(shape->relative->height);
 }
 
@@ -226,20 +278,35 @@ static void start_row(const struct attention_shape *shape, float *scores, const 
     for (size_t i = 0; i < some; i++) scores[i] += bias[first + i] * factor;
 }
 
+void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head) {
+    const size_t d = run->shape->d;
+    tile->q_rows[i] = tile->score_rows[i] = attention_row(run->q, tile->rows[i], head * d);
+    if (!run->shape->int8_scores) return;
+    unsigned char *row = tile->encoded + i * format_row_bytes(FORMAT_I8, d);
+    encode_row(run, row, tile->q_rows[i]);
+    tile->score_rows[i] = row;
+}
+
+void attention_score(const struct attention *run, struct tile *tile, size_t rows,
+                     const unsigned char *keys, size_t first, size_t some, bool started) {
+    const enum format format = score_format(run);
+    run->kernels->product[format](tile->scores, BLOCK, tile->score_rows, rows,
+                                  keys + key_bytes(run, first), key_bytes(run, run->kernels->panel),
+                                  some, format_lanes(format, run->shape->d), started, NULL);
+}
+
 // One block of `some` keys for the tile's rows: scores, weights, values.
 static void attend_block(const struct attention *run, struct tile *tile, const struct pass *pass,
                          size_t first, size_t some) {
     const struct attention_shape *shape = run->shape;
     const struct kernels *kernels = run->kernels;
     const enum format format = run->format;
-    const size_t d = shape->d, lanes = format_lanes(format, d), panel = kernels->panel;
+    const size_t d = shape->d, panel = kernels->panel;
     const bool started = shape->relative || pass->bias;
     for (size_t i = 0; started && i < pass->rows; i++) {
         start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->bias, first, some);
     }
-    kernels->product[format](tile->scores, BLOCK, tile->q_rows, pass->rows,
-                             pass->keys + first * lanes * LANE_BYTES, panel * lanes * LANE_BYTES,
-                             some, lanes, started, NULL);
+    attention_score(run, tile, pass->rows, pass->keys, first, some, started);
     for (size_t i = 0; i < pass->rows; i++) {
         float *scores = tile->scores + i * BLOCK;
         void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
@@ -277,8 +344,10 @@ static void write_row(const struct attention *run, struct tile *tile, size_t i, 
 
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head) {
+    for (size_t i = 0; run->shape->int8_scores && i < pass->rows; i++)
+        fetch_row(run, attention_row(run->q, tile->rows[i], head * run->shape->d));
     for (size_t i = 0; i < pass->rows; i++) {
-        tile->q_rows[i] = attention_row(run->q, tile->rows[i], head * run->shape->d);
+        attention_take_query(run, tile, i, head);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
     attention_relative(run, tile, pass->rows);

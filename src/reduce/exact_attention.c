@@ -188,16 +188,13 @@ static void score(const struct update *run, struct tile *tile, size_t rows,
     const struct attention *attention = &run->attention;
     const struct kernels *kernels = attention->kernels;
     const struct relative_positions *relative = attention->shape->relative;
-    const size_t lanes = format_lanes(attention->format, attention->shape->d);
     for (size_t i = 0; relative && i < rows; i++) {
         const struct relative_row logits = attention_relative_row(relative, tile, i);
         kernels->outer_sum_at(tile->scores + i * BLOCK, logits.h, relative->height, logits.w,
                               relative->width, run->state->key_y + first, run->state->key_x + first,
                               some);
     }
-    kernels->product[attention->format](
-        tile->scores, BLOCK, tile->q_rows, rows, keys + first * lanes * LANE_BYTES,
-        kernels->panel * lanes * LANE_BYTES, some, lanes, relative != NULL, NULL);
+    attention_score(attention, tile, rows, keys, first, some, relative != NULL);
 }
 
 // Takes the terms of `some` old keys from the tile's rows, or adds those of new ones.
@@ -236,7 +233,7 @@ static void load_rows(const struct update *run, struct tile *tile, size_t rows, 
     const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
     for (size_t i = 0; i < rows; i++) {
         const size_t row = tile->rows[i], at = head * state->n + row;
-        tile->q_rows[i] = attention_row(run->attention.q, row, head * d);
+        attention_take_query(&run->attention, tile, i, head);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
         memcpy(tile->o + i * d, state->o + row * width + head * d, d * sizeof *tile->o);
     }

@@ -141,6 +141,11 @@ grep -q '^method,top:2,exact,2,' "$work/table.csv" || fail "expected the sweep's
 [ "$(wc -l <"$work/table.clips.csv")" -eq 7 ] || fail "expected three rows of each of two clips"
 grep -q '>tokenwise</text>' "$work/table.svg" || fail "expected a legend of attention"
 
+echo "eval: without settings"
+run eval -m "$snippets" "$list" --json
+expect_status 0
+expect_lines 1 kind clips accuracy
+
 echo "eval: mistakes"
 for sweep in update=top update=top:x update=fraction:2 update=threshold:-1 update=off update= attention=none; do
     run eval -m "$snippets" "$list" --sweep $sweep

@@ -25,8 +25,8 @@ static void encode_reference(uint8_t *row, const float *x, size_t n, enum format
         if (format == FORMAT_BF16) memcpy(row + 2 * i, &rounded, 2);
         if (format == FORMAT_I8) memcpy(row + i, &q, 1);
     }
-    if (format == FORMAT_I8) memcpy(row + lanes * LANE_BYTES, &offset, 4);
-    if (format == FORMAT_I8) memcpy(row + (lanes + 1) * LANE_BYTES, &scale, 4);
+    if (format == FORMAT_I8) memcpy(row + lanes * LANE_BYTES, &scale, 4);
+    if (format == FORMAT_I8) memcpy(row + (lanes + 1) * LANE_BYTES, &offset, 4);
 }
 
 /* ---- encoding -------------------------------------------------------------------------------- */
@@ -128,14 +128,14 @@ struct product_case {
 
 static double decode(const void *row, enum format format, size_t i, size_t lanes) {
     float scale;
-    memcpy(&scale, (const uint8_t *)row + (format == FORMAT_I8 ? lanes + 1 : 0) * LANE_BYTES,
+    memcpy(&scale, (const uint8_t *)row + (format == FORMAT_I8 ? lanes : 0) * LANE_BYTES,
            sizeof scale);
     if (format == FORMAT_I8) return (double)((const int8_t *)row)[i] * (double)scale;
     if (format == FORMAT_BF16) return (double)bf16_to_f32(((const uint16_t *)row)[i]);
     return (double)((const float *)row)[i];
 }
 
-// Encodes a random row into a block of its own; int8 weights lose their scale and become unsigned.
+// Encodes a random row into a block of its own; int8 weights become unsigned.
 static uint8_t *random_row(struct check *check, const struct product_case *p, double *values,
                            bool weights) {
     const size_t bytes = format_row_bytes(p->format, p->k);
@@ -143,10 +143,7 @@ static uint8_t *random_row(struct check *check, const struct product_case *p, do
     uint8_t *encoded = make_bytes(bytes);
     random_floats(&check->random, row, p->k, -1.0f, 1.0f);
     encode_reference(encoded, row, p->k, p->format);
-    for (size_t i = 0; i < p->k; i++) {
-        values[i] = decode(encoded, p->format, i, p->lanes);
-        if (weights && p->format == FORMAT_I8) values[i] = ((int8_t *)encoded)[i];
-    }
+    for (size_t i = 0; i < p->k; i++) values[i] = decode(encoded, p->format, i, p->lanes);
     if (weights && p->format == FORMAT_I8) {
         for (size_t i = 0; i < p->lanes * LANE_BYTES; i++) encoded[i] ^= 0x80;
     }
@@ -157,7 +154,8 @@ static uint8_t *random_row(struct check *check, const struct product_case *p, do
 static void make_product(struct check *check, struct product_case *p) {
     const struct kernels *kernels = check->kernels;
     const size_t panels = (p->n + kernels->panel - 1) / kernels->panel,
-                 row_bytes = format_row_bytes(p->format, p->k);
+                 row_bytes = format_row_bytes(p->format, p->k),
+                 panel_lanes = format_panel_lanes(p->format, p->k);
     p->lanes = format_lanes(p->format, p->k);
     p->a = malloc(p->rows * p->k * sizeof *p->a + 1);
     p->b = malloc(p->n * p->k * sizeof *p->b + 1);
@@ -169,8 +167,8 @@ static void make_product(struct check *check, struct product_case *p) {
         memcpy(w + i * row_bytes, row, row_bytes);
         free(row);
     }
-    p->panels = make_bytes(panels * p->lanes * kernels->panel * LANE_BYTES);
-    kernels->pack_rows(p->panels, w, row_bytes, p->n, p->lanes);
+    p->panels = make_bytes(panels * panel_lanes * kernels->panel * LANE_BYTES);
+    kernels->pack_rows(p->panels, w, row_bytes, p->n, panel_lanes);
     free(w);
     const size_t c_floats = p->rows > 0 ? (p->rows - 1) * p->c_stride + p->n : 0;
     p->c = make_floats(c_floats);
@@ -198,8 +196,8 @@ static void run_product(const struct kernels *kernels, const struct product_case
     for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
     kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
                                 p->panels + lane * kernels->panel * LANE_BYTES,
-                                p->lanes * kernels->panel * LANE_BYTES, p->n, lanes, accumulate,
-                                row % 2 ? &upcoming : NULL);
+                                format_panel_lanes(p->format, p->k) * kernels->panel * LANE_BYTES,
+                                p->n, lanes, accumulate, row % 2 ? &upcoming : NULL);
 }
 
 // Each value against double; columns past n untouched.
@@ -212,9 +210,11 @@ static void check_product_values(struct check *check, const struct product_case 
                 sum += p->a[i * p->k + l] * p->b[j * p->k + l];
                 size += fabs(p->a[i * p->k + l] * p->b[j * p->k + l]);
             }
-            // int8 sums are exact: two roundings remain, of the sum and of its product with the scale.
-            const double chain =
-                p->format == FORMAT_I8 ? 2.0 * U * fabs(sum) : (double)(p->k + 1) * U * size;
+            // int8 sums are exact: the roundings of the sum, of its products with the scales and of C's sum remain.
+            const double product = fabs(sum - (p->accumulate ? (double)p->before[at] : 0.0));
+            const double chain = p->format == FORMAT_I8
+                                     ? U * (3.0 * product + fabs(sum)) + 1e-15 * size
+                                     : (double)(p->k + 1) * U * size;
             const double bound = j < p->n ? chain + (double)p->k * 1e-37 : 0.0;
             expect(check, fabs((double)p->c[at] - sum), bound, "rows %zu n %zu k %zu", p->rows,
                    p->n, p->k);
@@ -248,7 +248,7 @@ void check_product(struct check *check) {
                                  .rows = random_size(&check->random, 0, 20),
                                  .n = random_size(&check->random, 1, 2 * check->kernels->panel + 5),
                                  .k = random_size(&check->random, 1, trial % 10 ? 70 : 700),
-                                 .accumulate = trial % 2 && format != FORMAT_I8};
+                                 .accumulate = trial % 2};
         p.c_stride = p.n + random_size(&check->random, 0, 5);
         make_product(check, &p);
         run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate);

@@ -110,8 +110,8 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
         {e->x, rows * d * f},
         {e->y, rows * d * f},
         {e->exec.scratch, pool_threads(e->context->pool) * e->exec.scratch_bytes},
-        {e->exec.hidden, pool_threads(e->context->pool) *
-                             ops_mlp_hidden_bytes(&e->weights->blocks[0].mlp)},
+        {e->exec.hidden,
+         pool_threads(e->context->pool) * ops_mlp_hidden_bytes(&e->weights->blocks[0].mlp)},
         {s->sizes, rows * f},
         {s->log_sizes, rows * f},
         {s->indices, rows * u32},

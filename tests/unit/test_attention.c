@@ -14,9 +14,11 @@ enum { MAX_SEQUENCES = 8 };
 
 struct run {
     enum format format;
+    bool int8_scores;
     size_t n_sequences, heads, d, n;
     size_t starts[MAX_SEQUENCES + 1];
     float *q, *k, *v, *y;               // (n, heads * d); q, k, v as their format has them
+    float *score_q, *score_k;           // what the scores' product reads of q and k
     uint16_t *q_bf16, *k_bf16, *v_bf16; // the same in bf16
     float *key_bias;                    // (n) or NULL
     size_t height, width;               // of every sequence's grid; 0: no relative positions
@@ -51,6 +53,32 @@ static void make_run(struct run *run, struct random *random, const size_t *lengt
     run->v_bf16 = round_all(run->v, count);
 }
 
+// What the int8 encoding of each row and head stands for, in place.
+static void quantise(float *values, size_t rows, size_t d) {
+    struct kernels plain;
+    kernels_init(&plain, VDT_CPU_C);
+    uint8_t *row = make_bytes(format_row_bytes(FORMAT_I8, d));
+    for (size_t i = 0; i < rows; i++, values += d) {
+        float scale;
+        plain.encode[FORMAT_I8](row, values, d);
+        memcpy(&scale, row + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
+        for (size_t j = 0; j < d; j++) values[j] = (float)(int8_t)row[j] * scale;
+    }
+    free(row);
+}
+
+static void make_scores(struct run *run, bool int8_scores) {
+    const size_t rows = run->n * run->heads, count = rows * run->d;
+    run->int8_scores = int8_scores;
+    run->score_q = make_floats(count);
+    run->score_k = make_floats(count);
+    memcpy(run->score_q, run->q, count * sizeof *run->q);
+    memcpy(run->score_k, run->k, count * sizeof *run->k);
+    if (!int8_scores) return;
+    quantise(run->score_q, rows, run->d);
+    quantise(run->score_k, rows, run->d);
+}
+
 static void add_key_bias(struct run *run, struct random *random) {
     run->key_bias = make_floats(run->n);
     random_floats(random, run->key_bias, run->n, 0.0f, 5.0f);
@@ -72,6 +100,8 @@ static void add_relative(struct run *run, struct random *random, size_t height, 
 
 static void free_run(struct run *run) {
     free(run->q);
+    free(run->score_q);
+    free(run->score_k);
     free(run->k);
     free(run->v);
     free(run->y);
@@ -131,7 +161,8 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
                                           .d = run->d,
                                           .scale = (float)(1.0 / sqrt((double)run->d)),
                                           .key_bias = run->key_bias ? run->key_bias + row : NULL,
-                                          .relative = relative};
+                                          .relative = relative,
+                                          .int8_scores = run->int8_scores};
     ops_attention(&exec, (struct rows){y + row * width, 4 * width, FORMAT_F32},
                   rows_of(run, run->q, run->q_bf16, row), rows_of(run, run->k, run->k_bf16, row),
                   rows_of(run, run->v, run->v_bf16, row), &shape, panels);
@@ -177,12 +208,13 @@ static void exact_row(double *out, double *bound, const struct run *run, size_t 
                       size_t query, size_t head) {
     const size_t width = run->heads * run->d, begin = run->starts[sequence],
                  end = run->starts[sequence + 1];
-    const float *q = run->q + query * width + head * run->d;
+    const float *q = run->q + query * width + head * run->d,
+                *score_q = run->score_q + query * width + head * run->d;
     double max = -INFINITY, sum = 0.0, largest = 0.0;
     double *logits = malloc((end - begin) * sizeof *logits);
     for (size_t i = begin; i < end; i++) {
         double size = 0.0, added_size = 0.0;
-        const double logit = dot(q, run->k + i * width + head * run->d, run->d, &size),
+        const double logit = dot(score_q, run->score_k + i * width + head * run->d, run->d, &size),
                      added = added_logit(run, begin, query - begin, i - begin, q, &added_size);
         logits[i - begin] = logit / sqrt((double)run->d) + added;
         largest = fmax(largest, size / sqrt((double)run->d) + added_size);
@@ -244,18 +276,21 @@ struct added {
 
 static void check_added(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
                         float spread, const struct added *added) {
-    for (int format = FORMAT_F32; format <= FORMAT_BF16; format++) {
+    for (int variant = 0; variant < 4; variant++) {
+        const enum format format = variant % 2 ? FORMAT_BF16 : FORMAT_F32;
         struct random random = {d + n_sequences};
         struct run run;
         if (format == FORMAT_BF16 && d % 2) continue;
-        make_run(&run, &random, lengths, n_sequences, heads, d, spread, (enum format)format);
+        make_run(&run, &random, lengths, n_sequences, heads, d, spread, format);
+        make_scores(&run, variant >= 2);
         if (added->key_bias) add_key_bias(&run, &random);
         if (added->height) add_relative(&run, &random, added->height, added->width);
         for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
             struct kernels kernels;
             kernels_init(&kernels, (vdt_cpu)level);
             // Plain C multiplies bf16 too, but offers it to nobody; where panels are wider it cannot.
-            if (kernels.product[format]) check_level(&run, (vdt_cpu)level);
+            if (kernels.product[format] && (!run.int8_scores || kernels.product[FORMAT_I8]))
+                check_level(&run, (vdt_cpu)level);
         }
         free_run(&run);
     }
@@ -320,6 +355,7 @@ static void equal_rows(void **state) {
     enum { N = 310, D = 64 };
     make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f, FORMAT_F32);
     for (size_t i = 1; i < N; i++) memcpy(run.k + i * D, run.k, D * sizeof *run.k);
+    make_scores(&run, false);
     attend(&run, run.y, 0, 1, cpu_detect(), 2);
     check_values(&run);
     free_run(&run);

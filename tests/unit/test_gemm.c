@@ -38,7 +38,7 @@ struct problem {
 static void decode(double *values, const uint8_t *row, enum format format, size_t k) {
     float scale = 1.0f;
     if (format == FORMAT_I8)
-        memcpy(&scale, row + (format_lanes(format, k) + 1) * LANE_BYTES, sizeof scale);
+        memcpy(&scale, row + format_lanes(format, k) * LANE_BYTES, sizeof scale);
     for (size_t i = 0; i < k; i++) {
         if (format == FORMAT_F32) values[i] = (double)((const float *)(const void *)row)[i];
         if (format == FORMAT_BF16)

@@ -96,7 +96,6 @@ INLINED void finish_rows(void *y, size_t y_bytes, const float *c, size_t c_strid
     for (size_t row = 0; row < rows; row++, c += c_stride, y = (unsigned char *)y + y_bytes) {
         for (size_t i = 0; i < n; i += 8) {
             __m256 x = load(c + i, n - i);
-            if (f->scale) x = _mm256_mul_ps(x, load(f->scale + i, n - i));
             x = activate(_mm256_add_ps(x, load(f->bias + i, n - i)), activation);
             if (f->format == FORMAT_BF16) {
                 float values[8];

@@ -92,8 +92,7 @@ INLINED __m512 load(const float *x, bool whole, __mmask16 part) {
 INLINED void finish_vector(void *y, size_t i, const float *c, bool whole, __mmask16 part,
                            const struct finish *f, const enum format format,
                            const enum activation activation) {
-    const __m512 scale = f->scale ? load(f->scale + i, whole, part) : _mm512_set1_ps(1.0f);
-    __m512 x = _mm512_fmadd_ps(load(c + i, whole, part), scale, load(f->bias + i, whole, part));
+    __m512 x = _mm512_add_ps(load(c + i, whole, part), load(f->bias + i, whole, part));
     x = activate(x, activation);
     if (format == FORMAT_BF16) {
         uint16_t *to = (uint16_t *)y + i;

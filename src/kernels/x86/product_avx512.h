@@ -38,18 +38,23 @@ INLINED void store_sum(float *c, bool whole, __mmask16 part, __m512 value) {
         _mm512_mask_storeu_ps(c, part, value);
 }
 
-// What a row's sums start from: C, zeros, or the row's own offset.
+// What a row's sums start from: C, zeros, or (int8) the row's own offset.
 INLINED __m512i first_sum(const float *c, bool whole, __mmask16 part, const int32_t *a,
                           size_t lanes, bool accumulate, const enum format format) {
-    if (format == FORMAT_I8) return _mm512_set1_epi32(a[lanes]);
+    if (format == FORMAT_I8) return _mm512_set1_epi32(a[lanes + 1]);
     return accumulate ? _mm512_castps_si512(load_sum(c, whole, part)) : _mm512_setzero_si512();
 }
 
-INLINED __m512 last_sum(__m512i sum, const int32_t *a, size_t lanes, const enum format format) {
+// What a row's sums come to; int8 sums get the scales of the row and, which b points to, of the columns.
+INLINED __m512 last_sum(const float *c, bool whole, __mmask16 part, __m512i sum, const int32_t *a,
+                        const unsigned char *b, size_t lanes, bool accumulate,
+                        const enum format format) {
     if (format != FORMAT_I8) return _mm512_castsi512_ps(sum);
     float scale;
-    memcpy(&scale, a + lanes + 1, sizeof scale);
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));
+    memcpy(&scale, a + lanes, sizeof scale);
+    const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));
+    const __m512 value = _mm512_mul_ps(scaled, _mm512_loadu_ps(b));
+    return accumulate ? _mm512_add_ps(load_sum(c, whole, part), value) : value;
 }
 
 // Lanes that are still to come when the memory to be written is fetched: their panel fits the nearest
@@ -105,8 +110,10 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
             float *to = c + (size_t)row * c_stride + 16 * v;
-            store_sum(to, all || v + 1 < vectors, part,
-                      last_sum(sums[row][v], x[row], lanes, format));
+            const bool whole = all || v + 1 < vectors;
+            store_sum(to, whole, part,
+                      last_sum(to, whole, part, sums[row][v], x[row], b + 64 * v, lanes, accumulate,
+                               format));
         }
     }
 }
