@@ -285,7 +285,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     const struct geometry *geometry = encoder->geometry;
     const size_t d = geometry->d, clips = encoder->options.clips, rows = clips * encoder->tokens;
     const enum format format = attention_format(encoder);
-    encoder->int8_scores = has_int8_scores(encoder);
+    encoder->int8_scores = encoder->tome.int8_keys = has_int8_scores(encoder);
     const size_t qkv_bytes = 3 * d * format_bytes(format); // of a row
     sequence_layout(&encoder->sequence, arena, clips, encoder->tokens, encoder->prefix);
     rlt_layout(&encoder->rlt, arena, clips);
@@ -314,7 +314,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->exec.hidden = arena_take(arena, threads, hidden_bytes(encoder->weights));
 
     layout_windows(encoder, arena, qkv_bytes);
-    layout_relative(encoder, arena, format);
+    layout_relative(encoder, arena, encoder->int8_scores ? FORMAT_I8 : format);
 
     const size_t mark = arena_mark(arena);
     // The last row is for padding.
@@ -353,6 +353,7 @@ static void prepare_windows(struct encoder *encoder) {
         ops_linear(&encoder->exec, encoder->weights->blocks[i].attention.qkv, row,
                    (struct rows){encoder->y, encoder->geometry->d * sizeof *encoder->y, FORMAT_F32},
                    1, NULL, epilogue);
+        encoder_encode_scores(encoder, row, 1);
     }
 }
 
@@ -360,7 +361,7 @@ static void prepare_windows(struct encoder *encoder) {
 static void prepare_table(struct encoder *encoder, unsigned char *panels, size_t step,
                           const float *made, size_t made_n, size_t n) {
     const struct kernels *kernels = &encoder->context->kernels;
-    const enum format format = encoder->qkv.format;
+    const enum format format = encoder->int8_scores ? FORMAT_I8 : encoder->qkv.format;
     const size_t d = encoder->geometry->d / encoder->geometry->heads;
     if (step == 0) {
         pos_embed_resize_line(encoder->table, 2 * n - 1, made, 2 * made_n - 1, d);

@@ -10,6 +10,8 @@ void attention_forward(struct exec *exec, const struct attention *attention,
     const size_t d_model = gemm_k(attention->qkv);
     const struct gemm_epilogue to_qkv = {.activation = ACTIVATION_NONE, .format = qkv.format};
     ops_linear(exec, attention->qkv, qkv, x, n, norm, to_qkv);
+    if (shape->int8_scores)
+        ops_encode_scores(exec, qkv, attention_keys(qkv, d_model), n, shape->heads, shape->d);
     ops_attention(exec, mixed, qkv, attention_keys(qkv, d_model), rows_columns(qkv, 2 * d_model),
                   shape, panels);
     ops_linear(exec, attention->proj, x, mixed, n, NULL, GEMM_RESIDUAL);

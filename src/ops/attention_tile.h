@@ -11,7 +11,7 @@ struct attention {
     struct exec *exec;
     const struct kernels *kernels;
     const struct attention_shape *shape;
-    enum format format; // of q, k, v and the products
+    enum format format; // of q, k, v and, but for int8 scores, the products
     struct rows y, q, k, v;
     unsigned char *panels;
 };
@@ -45,18 +45,16 @@ void attention_pack(const struct attention *run, unsigned char *panels, struct r
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// A tile's memory in a thread's scratch; behind it lie o (TILE, d), int8 queries, then the relative logits of the
+// A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
 // tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1).
 struct tile {
-    const void *q_rows[TILE], *score_rows[TILE]; // as they are; as the scores' product takes them
-    const void *p_rows[TILE];
+    const void *q_rows[TILE], *p_rows[TILE];
     size_t positions[TILE]; // of the queries in their sequence
     size_t rows[TILE];      // of the queries in q and y
     struct softmax_state state[TILE];
     float scores[TILE * BLOCK];
     uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
     float *o, *h, *w;
-    unsigned char *encoded; // (TILE) int8 rows
 };
 
 // Packing uses the same memory for a panel's worth of rows of at most 64 columns of panel.
@@ -82,9 +80,6 @@ struct relative_row {
 };
 struct relative_row attention_relative_row(const struct relative_positions *relative,
                                            const struct tile *tile, size_t row);
-
-// Query i of the tile, which is row rows[i] of q.
-void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head);
 
 // Scores of the tile's first `rows` queries with keys [first, first + some) of a head's panels, first at the
 // beginning of one; `started`: on top of what stands there.

@@ -147,11 +147,16 @@ struct attention_shape {
     float scale;             // of the scores, > 0: d^-1/2
     const float *key_bias;   // (keys), the same for every head; NULL: none
     const struct relative_positions *relative; // NULL: none
-    bool
-        int8_scores; // Q K^T from rows of q and k that are encoded in int8, each with its own scale
+    bool int8_scores; // q and k are encoded (ops_encode_scores), tables of positions are int8
 };
 
 enum { ATTENTION_MAX_D = 256 };
+
+// Prepares rows of q and k for int8 scores: each head's columns, d >= 8 of them, become an encoded int8 row at
+// their beginning, of keys as panels have it. Each has a scale of its own, so that a score depends on its query and
+// its key alone: what a stream has added it can subtract.
+void ops_encode_scores(struct exec *exec, struct rows q, struct rows k, size_t rows, size_t heads,
+                       size_t d);
 
 // `panels` is workspace of at least ops_attention_panels bytes, aligned to 64.
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,

@@ -6,8 +6,7 @@
 //     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: maximum and sum so far
 //            +--------+--------+--------+    O = c O + P V         c: exp(old m - new m)
 //
-// and at the end O / l. Q and K can be encoded in int8 for their product: a key's scale is that of its own row alone, so
-// that scores with other keys do not depend on it. Scores of one tile and block live in the thread's scratch memory. Whatever is added
+// and at the end O / l. Scores of one tile and block live in the thread's scratch memory. Whatever is added
 // to the logits is what their product starts from, divided by the scale that follows.
 #include "ops/attention_tile.h"
 
@@ -28,8 +27,6 @@ struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                               .k = rows_columns(qkv, width),
                               .v = rows_columns(qkv, 2 * width)};
 }
-
-enum { AHEAD = 12 }; // rows
 
 /* ---- panels -------------------------------------------------------------------------------- */
 
@@ -81,57 +78,27 @@ unsigned char *attention_head_panels(const struct attention *run, size_t sequenc
     return run->panels + before * shape->heads + attention_head_bytes(run, n) * head;
 }
 
-// Fetches a row that will soon be encoded: rows lie too far apart for the CPU to see their pattern.
-static void fetch_row(const struct attention *run, const void *row) {
-    enum { LINE = 64 };
-    const size_t bytes = run->shape->d * format_bytes(run->format);
-    for (size_t i = 0; i < bytes; i += LINE) __builtin_prefetch((const unsigned char *)row + i);
-}
-
-// A row of q or k as the product of the scores takes it.
-static void encode_row(const struct attention *run, void *row, const void *numbers) {
-    const size_t d = run->shape->d;
-    float x[ATTENTION_MAX_D];
-    if (run->format == FORMAT_BF16) {
-        for (size_t i = 0; i < d; i++) x[i] = bf16_to_f32(((const uint16_t *)numbers)[i]);
-    }
-    run->kernels->encode[FORMAT_I8](row, run->format == FORMAT_BF16 ? x : numbers, d);
-}
-
-// A head's columns of `some` rows, one after the other in `out`.
-static void gather(unsigned char *out, const struct attention *run, struct rows rows,
-                   const uint32_t *index, size_t some, size_t column) {
-    const size_t bytes = run->shape->d * format_bytes(rows.format);
+// `bytes` of some rows from a column on, one after the other in `out`.
+static void gather(unsigned char *out, struct rows rows, const uint32_t *index, size_t some,
+                   size_t column, size_t bytes) {
     for (size_t i = 0; i < some; i++)
         memcpy(out + i * bytes, attention_row(rows, index[i], column), bytes);
 }
 
-// Rows of k become rows of panels: int8 ones are encoded, those of an index gathered, a panel's worth at a
-// time through scratch memory.
+// Rows that do not lie side by side are packed a panel's worth at a time, through scratch memory.
 static void pack_keys(const struct attention *run, unsigned char *panels, struct rows k,
                       const uint32_t *index, size_t n, size_t head, unsigned char *scratch) {
     const struct kernels *kernels = run->kernels;
-    const size_t d = run->shape->d, panel = kernels->panel, column = head * d;
+    const size_t d = run->shape->d, panel = kernels->panel;
     const enum format format = score_format(run);
     const size_t row_bytes = format_row_bytes(format, d), lanes = format_panel_lanes(format, d);
-    if (!index && format == run->format) {
-        kernels->pack_rows(panels, attention_row(k, 0, column), k.bytes, n, lanes);
+    if (!index) {
+        kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n, lanes);
         return;
     }
     for (size_t first = 0; first < n; first += panel) {
         const size_t some = min_size(panel, n - first);
-        for (size_t i = 0; i < some; i++) {
-            unsigned char *row = scratch + i * row_bytes;
-            const size_t at = first + i, ahead = min_size(at + AHEAD, n - 1);
-            const void *from = attention_row(k, index ? index[at] : at, column);
-            fetch_row(run, attention_row(k, index ? index[ahead] : ahead, column));
-            if (format == run->format) {
-                memcpy(row, from, row_bytes);
-            } else {
-                encode_row(run, row, from);
-                format_make_unsigned(row, d);
-            }
-        }
+        gather(scratch, k, index + first, some, head * d, row_bytes);
         kernels->pack_rows(panels + key_bytes(run, first), scratch, row_bytes, some, lanes);
     }
 }
@@ -150,7 +117,7 @@ static void pack_values(const struct attention *run, unsigned char *panels, stru
     for (size_t first = 0; first < n; first += panel) {
         const size_t some = min_size(panel, n - first);
         unsigned char *to = panels + format_lanes(format, first) * panel * LANE_BYTES;
-        gather(scratch, run, v, index + first, some, head * d);
+        gather(scratch, v, index + first, some, head * d, d * element);
         for (size_t column = 0; column < d; column += panel, to += panel_bytes)
             kernels->pack_columns[format](to, scratch + column * element, d, some,
                                           min_size(panel, d - column));
@@ -183,8 +150,7 @@ static size_t relative_floats(size_t positions) {
 }
 
 static size_t tile_bytes(size_t d) {
-    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64 +
-           align64(TILE * format_row_bytes(FORMAT_I8, d));
+    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64;
 }
 
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
@@ -195,7 +161,6 @@ size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *re
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
     tile->o = (float *)(void *)((unsigned char *)tile + align64(sizeof *tile));
-    tile->encoded = (unsigned char *)(tile->o + TILE * ceil_div(shape->d, 16) * 16);
     if (!shape->relative) return;
     tile->h = (float *)(void *)((unsigned char *)tile + tile_bytes(shape->d));
     tile->w = tile->h + relative_floats(shape->relative->height);
@@ -209,25 +174,28 @@ bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format f
                      size_t d) {
     size_t rows;
     return checked_round_up(&rows, n, kernels->panel) &&
-           checked_multiply(&rows, rows, format_lanes(format, d)) &&
+           checked_multiply(&rows, rows, format_panel_lanes(format, d)) &&
            checked_multiply(bytes, rows, LANE_BYTES);
 }
 
 void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
                     const float *table, size_t n, size_t d, void *encoded) {
     const size_t row_bytes = format_row_bytes(format, d);
-    for (size_t i = 0; i < n; i++)
-        kernels->encode[format]((unsigned char *)encoded + i * row_bytes, table + i * d, d);
-    kernels->pack_rows(panels, encoded, row_bytes, n, format_lanes(format, d));
+    for (size_t i = 0; i < n; i++) {
+        unsigned char *row = (unsigned char *)encoded + i * row_bytes;
+        kernels->encode[format](row, table + i * d, d);
+        if (format == FORMAT_I8) format_make_unsigned(row, d);
+    }
+    kernels->pack_rows(panels, encoded, row_bytes, n, format_panel_lanes(format, d));
 }
 
 // Rows of queries against one of the tables, n entries of it.
 static void table_logits(const struct attention *run, float *y, size_t y_stride,
                          const unsigned char *table, size_t n, const void *const *q, size_t rows) {
     const struct kernels *kernels = run->kernels;
-    const size_t lanes = format_lanes(run->format, run->shape->d);
-    kernels->product[run->format](y, y_stride, q, rows, table, kernels->panel * lanes * LANE_BYTES,
-                                  n, lanes, false, NULL);
+    const enum format format = score_format(run);
+    kernels->product[format](y, y_stride, q, rows, table, key_bytes(run, kernels->panel), n,
+                             format_lanes(format, run->shape->d), false, NULL);
     for (size_t i = 0; i < rows; i++)
         attention_scale_row(y + i * y_stride, n, 1.0f / run->shape->scale);
 }
@@ -278,19 +246,10 @@ static void start_row(const struct attention_shape *shape, float *scores, const 
     for (size_t i = 0; i < some; i++) scores[i] += bias[first + i] * factor;
 }
 
-void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head) {
-    const size_t d = run->shape->d;
-    tile->q_rows[i] = tile->score_rows[i] = attention_row(run->q, tile->rows[i], head * d);
-    if (!run->shape->int8_scores) return;
-    unsigned char *row = tile->encoded + i * format_row_bytes(FORMAT_I8, d);
-    encode_row(run, row, tile->q_rows[i]);
-    tile->score_rows[i] = row;
-}
-
 void attention_score(const struct attention *run, struct tile *tile, size_t rows,
                      const unsigned char *keys, size_t first, size_t some, bool started) {
     const enum format format = score_format(run);
-    run->kernels->product[format](tile->scores, BLOCK, tile->score_rows, rows,
+    run->kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
                                   keys + key_bytes(run, first), key_bytes(run, run->kernels->panel),
                                   some, format_lanes(format, run->shape->d), started, NULL);
 }
@@ -344,10 +303,8 @@ static void write_row(const struct attention *run, struct tile *tile, size_t i, 
 
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head) {
-    for (size_t i = 0; run->shape->int8_scores && i < pass->rows; i++)
-        fetch_row(run, attention_row(run->q, tile->rows[i], head * run->shape->d));
     for (size_t i = 0; i < pass->rows; i++) {
-        attention_take_query(run, tile, i, head);
+        tile->q_rows[i] = attention_row(run->q, tile->rows[i], head * run->shape->d);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
     attention_relative(run, tile, pass->rows);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "kernels/bf16.h"
 
 struct run {
     struct exec *exec;
@@ -315,6 +316,45 @@ void ops_mlp_at(struct exec *exec, const struct mlp *mlp, struct rows y, struct 
                               .index = index,
                               .rows = rows,
                               .outer = GEMM_PLAIN});
+}
+
+/* ---- int8 scores --------------------------------------------------------------------------- */
+
+struct encoding {
+    const struct kernels *kernels;
+    struct rows q, k;
+    size_t rows, heads, d, rows_per_task;
+};
+
+// Each head's numbers of a row become an int8 row at their beginning.
+static void encode_heads(const struct encoding *run, struct rows rows, size_t i, bool keys) {
+    float x[ATTENTION_MAX_D];
+    for (size_t head = 0; head < run->heads; head++) {
+        void *at = rows_at(rows_columns(rows, head * run->d), i);
+        const uint16_t *bf16 = at;
+        if (rows.format == FORMAT_F32) memcpy(x, at, run->d * sizeof *x);
+        for (size_t j = 0; j < run->d && rows.format == FORMAT_BF16; j++)
+            x[j] = bf16_to_f32(bf16[j]);
+        run->kernels->encode[FORMAT_I8](at, x, run->d);
+        if (keys) format_make_unsigned(at, run->d);
+    }
+}
+
+static void encode_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    (void)scratch;
+    const struct encoding *run = argument;
+    const size_t end = min_size((task + 1) * run->rows_per_task, run->rows);
+    for (size_t i = task * run->rows_per_task; i < end; i++) {
+        encode_heads(run, run->q, i, false);
+        encode_heads(run, run->k, i, true);
+    }
+}
+
+void ops_encode_scores(struct exec *exec, struct rows q, struct rows k, size_t rows, size_t heads,
+                       size_t d) {
+    struct encoding run = {exec->kernels, q, k, rows, heads, d, rows_per_task(exec, rows)};
+    exec_run(exec, ceil_div(rows, run.rows_per_task), encode_task, &run);
 }
 
 /* ---- scatter ------------------------------------------------------------------------------- */

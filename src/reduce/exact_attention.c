@@ -126,12 +126,13 @@ static bool is_wild(struct rows rows, size_t row, size_t first, size_t n) {
     return wild;
 }
 
-// What is not finite cannot be subtracted again.
+// What is not finite cannot be subtracted again. Encoded keys need no look: a scale that is not finite makes every
+// score NaN, and rows with NaN are computed afresh.
 static void look_for_wild(struct update *run, size_t head) {
     const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
     for (size_t i = 0; i < run->n_changed; i++) {
-        for (size_t part = 1; part < 3; part++) { // keys, values
-            const size_t first = part * width + head * d;
+        for (size_t part = run->attention.shape->int8_scores ? 2 : 1; part < 3; part++) {
+            const size_t first = part * width + head * d; // of keys, of values
             if (is_wild(run->attention.q, run->index[i], first, d) ||
                 is_wild(run->fresh, i, first, d))
                 atomic_store(&run->wild, true);
@@ -233,7 +234,7 @@ static void load_rows(const struct update *run, struct tile *tile, size_t rows, 
     const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
     for (size_t i = 0; i < rows; i++) {
         const size_t row = tile->rows[i], at = head * state->n + row;
-        attention_take_query(&run->attention, tile, i, head);
+        tile->q_rows[i] = attention_row(run->attention.q, row, head * d);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
         memcpy(tile->o + i * d, state->o + row * width + head * d, d * sizeof *tile->o);
     }

@@ -132,12 +132,23 @@ enum { PARITY_A = 0, PARITY_B = 1 };
 
 /* ---- metric -------------------------------------------------------------------------------- */
 
+static void add_int8(float *sum, const uint8_t *key, size_t d) {
+    float scale;
+    memcpy(&scale, key + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
+    for (size_t j = 0; j < d; j++) sum[j] += (float)((int)key[j] - 128) * scale;
+}
+
 // Sum over heads of a row of keys, which has the direction of their mean.
 static void sum_heads(float *sum, const struct tome *tome, struct rows keys, size_t row) {
-    const float *f32 = rows_at(keys, row);
-    const uint16_t *bf16 = rows_at(keys, row);
     for (size_t j = 0; j < tome->d; j++) sum[j] = 0.0f;
-    for (size_t h = 0; h < tome->heads; h++, f32 += tome->d, bf16 += tome->d) {
+    for (size_t h = 0; h < tome->heads; h++) {
+        const void *key = rows_at(rows_columns(keys, h * tome->d), row);
+        const float *f32 = key;
+        const uint16_t *bf16 = key;
+        if (tome->int8_keys) {
+            add_int8(sum, key, tome->d);
+            continue;
+        }
         for (size_t j = 0; j < tome->d && keys.format == FORMAT_F32; j++) sum[j] += f32[j];
         for (size_t j = 0; j < tome->d && keys.format == FORMAT_BF16; j++)
             sum[j] += bf16_to_f32(bf16[j]);

@@ -21,6 +21,7 @@ enum { TOME_MAX_R = 1 << 22 };
 struct tome {
     vdt_tome_options options; // `list` is the caller's until tome_prepare
     bool proportional;        // log s in the attention logits (the encoder's business)
+    bool int8_keys;           // keys are encoded (ops_encode_scores)
     size_t blocks, heads, d;  // L, H, head width
     uint32_t *r;              // (L) of SCHEDULE and LIST
 

@@ -71,6 +71,14 @@ run stream -m "$model" --state "$work/none/state" "$clip"
 expect_error 1 "$work/none/state" "cannot be written"
 expect_no_output
 
+echo "heads as wide as real ones, int8: everything picked is dense"
+wide="--arch vit-tiny --size 64 --precision int8 --pool none"
+run embed $wide --sampling slide:0.001 -o "$work/dense.npy" "$clip"
+expect_status 0
+run embed $wide --update all -o "$work/all.npy" "$clip"
+expect_status 0
+cmp -s "$work/dense.npy" "$work/all.npy" || fail "expected the dense bits"
+
 echo "a missing camera, frames of another size, time that leaps back"
 run stream -m "$model" /dev/video-none
 expect_error 1 /dev/video-none

@@ -93,9 +93,13 @@ static void add_relative(struct run *run, struct random *random, size_t height, 
     run->table_w = make_floats(n_w);
     random_floats(random, run->table_h, n_h, -1.0f, 1.0f);
     random_floats(random, run->table_w, n_w, -1.0f, 1.0f);
-    if (run->format == FORMAT_F32) return;
-    free(round_all(run->table_h, n_h));
-    free(round_all(run->table_w, n_w));
+    if (run->int8_scores) {
+        quantise(run->table_h, 2 * height - 1, run->d);
+        quantise(run->table_w, 2 * width - 1, run->d);
+    } else if (run->format == FORMAT_BF16) {
+        free(round_all(run->table_h, n_h));
+        free(round_all(run->table_w, n_w));
+    }
 }
 
 static void free_run(struct run *run) {
@@ -123,12 +127,21 @@ static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, si
 static unsigned char *pack_table(const struct kernels *kernels, const struct run *run,
                                  const float *table, size_t n) {
     size_t bytes;
-    assert_true(ops_table_bytes(&bytes, kernels, run->format, n, run->d));
+    const enum format format = run->int8_scores ? FORMAT_I8 : run->format;
+    assert_true(ops_table_bytes(&bytes, kernels, format, n, run->d));
     unsigned char *panels = make_bytes(bytes),
-                  *encoded = make_bytes(n * format_row_bytes(run->format, run->d));
-    ops_table_pack(panels, kernels, run->format, table, n, run->d, encoded);
+                  *encoded = make_bytes(n * format_row_bytes(format, run->d));
+    ops_table_pack(panels, kernels, format, table, n, run->d, encoded);
     free(encoded);
     return panels;
+}
+
+// n rows in memory of their own.
+static struct rows copy_rows(struct rows rows, size_t n) {
+    const void *from = rows.data;
+    rows.data = make_bytes(n * rows.bytes);
+    memcpy(rows.data, from, n * rows.bytes);
+    return rows;
 }
 
 // Sequences [first, first + n) of the run, into their rows of y.
@@ -163,9 +176,13 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
                                           .key_bias = run->key_bias ? run->key_bias + row : NULL,
                                           .relative = relative,
                                           .int8_scores = run->int8_scores};
-    ops_attention(&exec, (struct rows){y + row * width, 4 * width, FORMAT_F32},
-                  rows_of(run, run->q, run->q_bf16, row), rows_of(run, run->k, run->k_bf16, row),
+    const struct rows q = copy_rows(rows_of(run, run->q, run->q_bf16, row), starts[n]),
+                      k = copy_rows(rows_of(run, run->k, run->k_bf16, row), starts[n]);
+    if (run->int8_scores) ops_encode_scores(&exec, q, k, starts[n], run->heads, run->d);
+    ops_attention(&exec, (struct rows){y + row * width, 4 * width, FORMAT_F32}, q, k,
                   rows_of(run, run->v, run->v_bf16, row), &shape, panels);
+    free(q.data);
+    free(k.data);
     uint64_t macs = 0;
     for (size_t i = 0; i < n; i++)
         macs += (2 * (uint64_t)(starts[i + 1] - starts[i]) + run->height + run->width) *
@@ -208,14 +225,14 @@ static void exact_row(double *out, double *bound, const struct run *run, size_t 
                       size_t query, size_t head) {
     const size_t width = run->heads * run->d, begin = run->starts[sequence],
                  end = run->starts[sequence + 1];
-    const float *q = run->q + query * width + head * run->d,
-                *score_q = run->score_q + query * width + head * run->d;
+    const float *score_q = run->score_q + query * width + head * run->d;
     double max = -INFINITY, sum = 0.0, largest = 0.0;
     double *logits = malloc((end - begin) * sizeof *logits);
     for (size_t i = begin; i < end; i++) {
         double size = 0.0, added_size = 0.0;
         const double logit = dot(score_q, run->score_k + i * width + head * run->d, run->d, &size),
-                     added = added_logit(run, begin, query - begin, i - begin, q, &added_size);
+                     added =
+                         added_logit(run, begin, query - begin, i - begin, score_q, &added_size);
         logits[i - begin] = logit / sqrt((double)run->d) + added;
         largest = fmax(largest, size / sqrt((double)run->d) + added_size);
         max = fmax(max, logits[i - begin]);
@@ -280,7 +297,7 @@ static void check_added(const size_t *lengths, size_t n_sequences, size_t heads,
         const enum format format = variant % 2 ? FORMAT_BF16 : FORMAT_F32;
         struct random random = {d + n_sequences};
         struct run run;
-        if (format == FORMAT_BF16 && d % 2) continue;
+        if ((format == FORMAT_BF16 && d % 2) || (variant >= 2 && d < 8)) continue;
         make_run(&run, &random, lengths, n_sequences, heads, d, spread, format);
         make_scores(&run, variant >= 2);
         if (added->key_bias) add_key_bias(&run, &random);
