@@ -11,13 +11,14 @@
 
 #include "commands.h"
 #include "eval_list.h"
+#include "eval_rows.h"
 #include "eval_stream.h"
 #include "eval_table.h"
 #include "interrupt.h"
 #include "pipeline.h"
 #include "settings_stream.h"
 
-enum { MOST_ROWS = 512, MOST_STEPS = 1024 };
+enum { MOST_STEPS = 1024 };
 
 struct eval {
     const struct settings *settings;
@@ -42,135 +43,6 @@ struct eval {
 static int complain(const vdt_error *error) {
     fprintf(stderr, "vidette: %s\n", error->message);
     return -1;
-}
-
-/* ---- settings ------------------------------------------------------------------------------ */
-
-// Whether the settings are those of streams, by what was typed of them; of clips in the same way.
-static bool of_streams(const struct settings *s) {
-    bool streams = s->stream_texts[0] || s->stream_texts[1];
-    for (size_t i = 0; i < s->n_sweeps; i++)
-        streams = streams || s->sweeps[i][0] == 'u' || s->sweeps[i][0] == 'a';
-    return streams;
-}
-
-static bool of_clips(const struct settings *s) {
-    bool clips = reduction_is_on(&s->reduction);
-    for (size_t i = 0; i < s->n_sweeps; i++)
-        clips = clips || s->sweeps[i][0] == 'r' || s->sweeps[i][0] == 't';
-    return clips;
-}
-
-// The values of a setting on both axes, as the options of these names read them.
-static bool read_values(const struct eval *e, struct eval_row *row, const char *const values[2]) {
-    struct settings typed = *e->settings;
-    row->reduction = typed.reduction;
-    if (!e->table.streams)
-        return reduction_rlt(&row->reduction, values[0]) &&
-               reduction_tome(&row->reduction, values[1]);
-    if (row->kind != EVAL_DENSE &&
-        !(set_update(&typed, values[0]) && set_attention(&typed, values[1])))
-        return false;
-    row->stream = typed.stream;
-    return true;
-}
-
-static struct eval_row *add_row(struct eval *e, enum eval_kind kind, const char *first,
-                                const char *second) {
-    struct eval_row *row = &e->table.rows[e->table.n];
-    const char *const values[2] = {first, second}, *const *axes = e->table.axes;
-    *row = (struct eval_row){.kind = kind, .method = e->table.n};
-    for (size_t i = 0; i < 2; i++) snprintf(row->values[i], sizeof row->values[i], "%s", values[i]);
-    if (!read_values(e, row, values)) {
-        fprintf(stderr, "vidette: --sweep: expected %s=VALUES and %s=VALUES, found %s %s, %s %s\n",
-                axes[0], axes[1], axes[0], first, axes[1], second);
-        return NULL;
-    }
-    e->table.n++;
-    return row;
-}
-
-// A stream's setting and its control: every k-th snippet, dense.
-static int add_stream(struct eval *e, const char *update, const char *attention) {
-    const size_t method = e->table.n;
-    if (!add_row(e, EVAL_METHOD, update, attention)) return -1;
-    struct eval_row *control = add_row(e, EVAL_FRAMES, update, attention);
-    if (!control) return -1;
-    control->method = method;
-    control->stream.update = VDT_UPDATE_ALL;
-    control->stream.attention = VDT_ATTENTION_TOKENWISE;
-    control->stream.still = VDT_STILL_OFF;
-    return 0;
-}
-
-// A method and its controls: random (with run lengths and, where the method has them, without) and frames for
-// clips that RLT cuts, frames for clips that are merged.
-static int add_method(struct eval *e, const char *rlt, const char *tome) {
-    if (e->table.n + 4 > MOST_ROWS) {
-        fprintf(stderr, "vidette: --sweep: expected at most %d settings\n", MOST_ROWS / 4);
-        return -1;
-    }
-    if (e->table.streams) return add_stream(e, rlt, tome);
-    const size_t method = e->table.n;
-    const struct eval_row *row = add_row(e, EVAL_METHOD, rlt, tome);
-    if (!row) return -1;
-    const vdt_tome_options *merging = &row->reduction.tome;
-    const bool merges = merging->mode != VDT_TOME_OFF && strcmp(tome, "0") != 0;
-    if (!merges && row->reduction.rlt.mode == VDT_RLT_OFF) { // that is the dense row
-        e->table.n--;
-        return 0;
-    }
-    const bool drops = row->reduction.rlt.mode != VDT_RLT_OFF;
-    for (int kind = EVAL_RANDOM; kind <= EVAL_FRAMES && e->shape->frames > 1; kind++) {
-        if (kind != EVAL_FRAMES && !drops) continue;
-        if (kind == EVAL_PLAIN && row->reduction.rlt.lengths == 0) continue;
-        struct eval_row *control = add_row(e, (enum eval_kind)kind, rlt, tome);
-        if (!control) return -1;
-        control->method = method;
-        if (kind == EVAL_PLAIN) control->reduction.rlt.lengths = 0;
-        control->reduction.rlt.keep = e->shape->tokens;
-        control->reduction.rlt.mode = kind == EVAL_FRAMES ? VDT_RLT_EVEN : VDT_RLT_RANDOM;
-        if (kind == EVAL_FRAMES) control->reduction.tome.mode = VDT_TOME_OFF;
-    }
-    return 0;
-}
-
-// Values of a sweep, cut at commas into `texts`, which point into `copy`.
-static size_t split(char *copy, const char *values, const char *texts[MOST_ROWS]) {
-    size_t n = 0;
-    snprintf(copy, 4096, "%s", values);
-    for (char *at = copy; at && n < MOST_ROWS; n++) {
-        texts[n] = at;
-        at = strchr(at, ',');
-        if (at) *at++ = '\0';
-    }
-    return n;
-}
-
-static int make_rows(struct eval *e) {
-    static char copies[2][4096];
-    static const char *texts[2][MOST_ROWS];
-    const struct settings *s = e->settings;
-    const char *const *reduction = s->reduction.texts, *const *stream = s->stream_texts;
-    const char *values[2] = {reduction[0] ? reduction[0] : "off",
-                             reduction[3] ? reduction[3] : "off"};
-    size_t n[2];
-    if (e->table.streams) {
-        values[0] = stream[0] ? stream[0] : "threshold:0";
-        values[1] = stream[1] ? stream[1] : "exact";
-    }
-    for (size_t i = 0; i < s->n_sweeps; i++) {
-        const size_t length = strcspn(s->sweeps[i], "=");
-        const size_t axis = strncmp(s->sweeps[i], e->table.axes[1], length) == 0;
-        values[axis] = s->sweeps[i] + length + 1;
-    }
-    for (size_t i = 0; i < 2; i++) n[i] = split(copies[i], values[i], texts[i]);
-    e->table.rows = calloc(MOST_ROWS + 1, sizeof *e->table.rows);
-    if (!e->table.rows || !add_row(e, EVAL_DENSE, "off", "off")) return -1;
-    for (size_t i = 0; i < n[0] * n[1]; i++) {
-        if (add_method(e, texts[0][i / n[1]], texts[1][i % n[1]])) return -1;
-    }
-    return 0;
 }
 
 /* ---- sessions ------------------------------------------------------------------------------ */
@@ -394,7 +266,7 @@ static int read_clips(struct eval *e) {
 }
 
 static int run_clip(struct eval *e, const vdt_item *item) {
-    static struct eval_clip clips[MOST_ROWS + 1];
+    static struct eval_clip clips[EVAL_MOST_ROWS + 1];
     const size_t input = e->inputs_done;
     // The dense model once more, first: whoever runs first pays for cold caches.
     if (run_row(e, 0, &item->clip, e->list.labels[input], clips)) return -1;
@@ -556,9 +428,6 @@ static int open_clips(struct eval *e, char *path) {
 static int evaluate(struct eval *e, char *clips_path) {
     const struct settings *s = e->settings;
     e->table.model = s->arch ? s->arch : s->model;
-    e->table.streams = of_streams(s);
-    e->table.axes[0] = e->table.streams ? "update" : "rlt";
-    e->table.axes[1] = e->table.streams ? "attention" : "tome";
     if (open_model(&e->context, &e->model, s, on_progress, NULL) ||
         eval_list_read(&e->list, s->inputs[0], s->root, s->part, e->model) ||
         open_session(&e->dense, e, NULL, NULL))
@@ -570,7 +439,7 @@ static int evaluate(struct eval *e, char *clips_path) {
         fprintf(stderr, "vidette: eval: expected a model with a classifier\n");
         return -1;
     }
-    if (make_rows(e) || open_sessions(e) || price_steps(e)) return -1;
+    if (eval_make_rows(&e->table, s, e->shape) || open_sessions(e) || price_steps(e)) return -1;
     if (clips_path && open_clips(e, clips_path)) return -1;
     progress_start(&e->progress, !s->no_progress && !s->quiet, e->list.n, e->inputs_done);
     if (e->inputs_done < e->list.n && (open_reader(e) || run_clips(e))) return -1;
@@ -583,14 +452,14 @@ static int check_usage(const struct settings *s) {
         fprintf(stderr, "vidette: eval: expected one LIST.csv, found %zu\n", s->n_inputs);
     } else if (several) {
         fprintf(stderr, "vidette: --sampling: expected one clip an input, found several\n");
-    } else if (of_streams(s) && of_clips(s)) {
+    } else if (eval_of_streams(s) && eval_of_clips(s)) {
         fprintf(stderr,
                 "vidette: eval: expected settings of clips (rlt, tome) or of streams (update, "
                 "attention), found both\n");
-    } else if (of_streams(s) && s->macs_eventful) {
+    } else if (eval_of_streams(s) && s->macs_eventful) {
         fprintf(stderr,
                 "vidette: --macs: expected plain for settings of streams, found eventful\n");
-    } else if (of_streams(s) && s->write_recommendation) {
+    } else if (eval_of_streams(s) && s->write_recommendation) {
         fprintf(stderr, "vidette: --write-recommendation: expected settings of clips (rlt, tome), "
                         "found some of streams\n");
     } else if (s->write_recommendation && !s->model) {

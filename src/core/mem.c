@@ -12,7 +12,8 @@ struct block_header {
 };
 
 // Weights and session memory are large and read over and over: huge pages save most of their page
-// faults and TLB misses.
+// faults and TLB misses. What does not fill the last one stays in small pages, or a tenth of the weights would be
+// resident for nothing.
 static void *default_allocate(void *user, size_t bytes) {
     (void)user;
     enum { HUGE_PAGE = 2 << 20 };
@@ -20,7 +21,7 @@ static void *default_allocate(void *user, size_t bytes) {
     size_t rounded;
     void *block =
         checked_round_up(&rounded, bytes, HUGE_PAGE) ? aligned_alloc(HUGE_PAGE, rounded) : NULL;
-    if (block) madvise(block, rounded, MADV_HUGEPAGE);
+    if (block) madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return block;
 }
 

@@ -95,13 +95,12 @@ struct panel {
 // lanes that follow in the weights, as many tiles as these have cache lines each, and at the end Y.
 static struct upcoming upcoming_of(const struct panel *panel, size_t first, size_t lane,
                                    size_t lanes) {
-    enum { LINE = 64 };
     const struct kernels *kernels = panel->gemm->engine->kernels;
     const size_t tile = first / kernels->tile_rows, row_bytes = kernels->panel * LANE_BYTES;
     const bool last = lane + lanes == panel->gemm->lanes;
     const size_t behind = last ? panel_bytes(panel->gemm) : (lane + lanes) * row_bytes;
-    const unsigned char *next = panel->lanes + behind + tile * lanes * LINE;
-    return (struct upcoming){.panel = tile < row_bytes / LINE ? next : NULL,
+    const unsigned char *next = panel->lanes + behind + tile * lanes * CACHE_LINE;
+    return (struct upcoming){.panel = tile < row_bytes / CACHE_LINE ? next : NULL,
                              .rows = panel->y + first * panel->y_bytes,
                              .bytes = panel->y_bytes,
                              .width = last ? panel->width_bytes : 0};

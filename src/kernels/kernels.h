@@ -40,6 +40,8 @@ struct finish {
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
 };
 
+enum { CACHE_LINE = 64 }; // bytes
+
 // Memory that a product fetches for what comes after it. A cache line of `panel`, which the next product
 // multiplies with, goes with each lane; rows that will be written, one for each of the product's own, come
 // shortly before the end, since the operands would push them out of the nearest cache again.

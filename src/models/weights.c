@@ -206,9 +206,7 @@ static int read_rows(struct builder *builder, struct staging *staging, const str
     return VDT_OK;
 }
 
-// Narrower matrices gain nothing from int8 (12 blocks of 32 channels: 1.2 ms in bf16 and in int8; of 64:
-// 1.8 and 1.5), while their sums have few terms to average its rounding away.
-
+// Narrow matrices gain nothing from int8, while their sums have few terms to average its rounding away.
 static enum format matrix_format(const struct builder *builder, const struct parts *parts,
                                  size_t k) {
     const bool narrow = parts->format == FORMAT_I8 && k < INT8_LEAST_K;

@@ -12,7 +12,7 @@ struct attention {
 
 // x (n, D) += proj(attention(qkv(norm x))); x is f32. `shape` says who attends to whom.
 // Workspace: qkv (n, 3D), whose format is that of the attention's products; mixed (n, D), f32 or in the
-// projection's format; panels as ops_attention asks. Keys stay in qkv.
+// projection's format; panels as ops_attention asks. Keys stay in qkv, encoded where scores are int8.
 void attention_forward(struct exec *exec, const struct attention *attention,
                        const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
                        void *panels, const struct attention_shape *shape, size_t n);

@@ -5,7 +5,7 @@
 
 // A panel is two vectors wide; a tile of six rows keeps 12 sums, 2 values of B and one broadcast of
 // A in 16 registers.
-enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6, LINE = 64 };
+enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6 };
 
 static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
     uint32_t *out = panels;
@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride
         }
     }
 #pragma GCC unroll 4
-    for (size_t i = 0; i < k; i++, b += PANEL, next += LINE) {
+    for (size_t i = 0; i < k; i++, b += PANEL, next += CACHE_LINE) {
         _mm_prefetch(b + AHEAD * PANEL, _MM_HINT_T0);
         _mm_prefetch(next, _MM_HINT_T1);
         const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);

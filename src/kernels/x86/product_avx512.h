@@ -12,7 +12,7 @@
 #include "kernels/kernels.h"
 #include "kernels/x86/lanes_avx512.h"
 
-enum { VECTORS = 4, PANEL = 16 * VECTORS, ROWS = 6, LINE = 64 };
+enum { VECTORS = 4, PANEL = 16 * VECTORS, ROWS = 6 };
 
 #define INLINED static inline __attribute__((always_inline))
 
@@ -63,7 +63,7 @@ enum { LAST_LANES = 48 };
 
 INLINED void fetch(const struct upcoming *upcoming, size_t row) {
     const unsigned char *at = upcoming->rows + row * upcoming->bytes;
-    for (size_t i = 0; i < upcoming->width; i += LINE) _mm_prefetch(at + i, _MM_HINT_T0);
+    for (size_t i = 0; i < upcoming->width; i += CACHE_LINE) _mm_prefetch(at + i, _MM_HINT_T0);
 }
 
 // rows x (16 vectors) of C, of which n columns exist. `rows`, `vectors` and `format` are constants where
@@ -88,7 +88,7 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
     const unsigned char *next = upcoming && upcoming->panel ? upcoming->panel : b;
     const size_t early = lanes > LAST_LANES ? lanes - LAST_LANES : 0;
     for (size_t i = 0, end = early; i < lanes; end = lanes) {
-        for (; i < end; i++, b += PANEL * LANE_BYTES, next += LINE) {
+        for (; i < end; i++, b += PANEL * LANE_BYTES, next += CACHE_LINE) {
             _mm_prefetch(next, _MM_HINT_T1);
             __m512i values[VECTORS];
 #pragma GCC unroll 4
