@@ -18,12 +18,16 @@ static void encode_bf16(void *row, const float *x, size_t n) {
 
 static void encode_i8(void *row, const float *x, size_t n) {
     int8_t *out = row;
-    float max = 0.0f;
-    for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(x[i]));
-    const float factor = encode_factor(max);
+    uint32_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t size = encode_size_bits(x[i]);
+        if (size > largest) largest = size;
+    }
+    const float max = encode_largest(largest), factor = encode_factor(max);
+    const bool wild = encode_is_wild(largest);
     int32_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        out[i] = (int8_t)rintf(x[i] * factor);
+        out[i] = wild ? 0 : (int8_t)rintf(x[i] * factor);
         sum += out[i];
     }
     encode_end(row, n, sum, max);

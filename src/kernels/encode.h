@@ -2,12 +2,32 @@
 #ifndef VIDETTE_KERNELS_ENCODE_H
 #define VIDETTE_KERNELS_ENCODE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "kernels/format.h"
 
 #define ENCODE_SMALLEST 0x1p-100f // a row whose largest number is smaller counts as zeros
+
+// |x| as bits, whose order is that of the numbers, and NaN the largest of all.
+static inline uint32_t encode_size_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffff;
+}
+
+// The largest number of a row, from its bits.
+static inline float encode_largest(uint32_t bits) {
+    float max;
+    memcpy(&max, &bits, sizeof max);
+    return max;
+}
+
+// A row that holds a number that is not finite: zeros, with a scale that is none.
+static inline bool encode_is_wild(uint32_t largest) {
+    return largest >= 0x7f800000;
+}
 
 // What the numbers of a row are multiplied by before they are rounded.
 static inline float encode_factor(float max) {

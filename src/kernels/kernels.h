@@ -88,7 +88,8 @@ struct kernels {
     size_t tile_rows;
 
     // An encoded row of n numbers. bf16: rounded to nearest even. int8: scale = max |x| / 127, q_i =
-    // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0).
+    // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0; one with a number that
+    // is not finite has zeros and the scale max |x| / 127, infinite or NaN, so that products come out as NaN).
     void (*encode[FORMATS])(void *row, const float *x, size_t n);
 
     // panels <- W^T for n encoded rows of W, row i at rows + i * row_bytes. Writes
@@ -194,7 +195,6 @@ void distance_init_c(struct kernels *table);
 void match_init_c(struct kernels *table);
 
 void product_init_avx2(struct kernels *table);
-void encode_init_avx2(struct kernels *table);
 void finish_init_avx2(struct kernels *table);
 void softmax_init_avx2(struct kernels *table);
 void norm_init_avx2(struct kernels *table);

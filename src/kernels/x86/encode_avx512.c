@@ -14,12 +14,18 @@ static void encode_bf16(void *row, const float *x, size_t n) {
 
 static void encode_i8(void *row, const float *x, size_t n) {
     int8_t *out = row;
-    __m512 largest = _mm512_setzero_ps();
+    __m512i sizes = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 16) {
-        largest = _mm512_max_ps(largest,
-                                _mm512_abs_ps(_mm512_maskz_loadu_ps(first_avx512(n - i), x + i)));
+        const __m512 size = _mm512_abs_ps(_mm512_maskz_loadu_ps(first_avx512(n - i), x + i));
+        sizes = _mm512_max_epi32(sizes, _mm512_castps_si512(size));
     }
-    const float max = _mm512_reduce_max_ps(largest);
+    const uint32_t largest = (uint32_t)_mm512_reduce_max_epi32(sizes);
+    const float max = encode_largest(largest);
+    if (encode_is_wild(largest)) {
+        memset(out, 0, n);
+        encode_end(row, n, 0, max);
+        return;
+    }
     const __m512 factor = _mm512_set1_ps(encode_factor(max));
     __m512i sums = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 16) {
