@@ -109,8 +109,8 @@ void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct
 //
 // Sequence b owns query rows [q_starts[b], q_starts[b + 1]) and key rows [k_starts[b], k_starts[b + 1]);
 // rows of different sequences never meet. Head h reads columns [h d, (h + 1) d) of q, k and v and writes
-// those of y. q, k and v share a format, F32 or (d even) BF16, which is that of the products; sums,
-// softmax and scores are f32.
+// those of y. q, k and v share a format, F32 or (d even) BF16, which is that of the products, but for int8_scores that of
+// the weights with v; sums, softmax and scores are f32.
 //
 //     logit_ij = scale q_i . k_j  +  bias_j  +  q_i . h[y_j - y_i + height - 1]  +  q_i . w[x_j - x_i + width - 1]
 //
@@ -120,7 +120,7 @@ void ops_scatter(struct exec *exec, struct rows y, const uint32_t *index, struct
 // The last two are decomposed relative positions (Li et al. 2022, MViTv2, section 4.1; as in ViTDet), of
 // the unscaled q: the tokens of every sequence are then a grid (height, width), row by row.
 //
-// The tables are panels (kernels.h) in the format of q, (2 height - 1, d) and (2 width - 1, d); with steps,
+// The tables are panels (kernels.h) in the format of the scores' product, (2 height - 1, d) and (2 width - 1, d); with steps,
 // each query position has a table of its own, (height, d) or (width, d), that of position p at p * step, and
 // its entry for key position y or x stands at y or x.
 struct relative_positions {

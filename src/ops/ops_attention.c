@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "kernels/bf16.h"
 
 struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                                   const struct attention_shape *shape) {

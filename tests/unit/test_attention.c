@@ -19,6 +19,7 @@ struct run {
     size_t starts[MAX_SEQUENCES + 1];
     float *q, *k, *v, *y;               // (n, heads * d); q, k, v as their format has them
     float *score_q, *score_k;           // what the scores' product reads of q and k
+    double *truth, *bounds;             // (n, heads * d), (n, heads): y in double, of its error
     uint16_t *q_bf16, *k_bf16, *v_bf16; // the same in bf16
     float *key_bias;                    // (n) or NULL
     size_t height, width;               // of every sequence's grid; 0: no relative positions
@@ -106,6 +107,8 @@ static void free_run(struct run *run) {
     free(run->q);
     free(run->score_q);
     free(run->score_k);
+    free(run->truth);
+    free(run->bounds);
     free(run->k);
     free(run->v);
     free(run->y);
@@ -252,26 +255,28 @@ static void exact_row(double *out, double *bound, const struct run *run, size_t 
     free(logits);
 }
 
-static void check_values(const struct run *run) {
-    double *truth = malloc(run->d * sizeof *truth);
-    const size_t width = run->heads * run->d;
+static void make_truth(struct run *run) {
+    run->truth = calloc(run->n * run->heads * run->d, sizeof *run->truth);
+    run->bounds = calloc(run->n * run->heads, sizeof *run->bounds);
     for (size_t sequence = 0; sequence < run->n_sequences; sequence++) {
         for (size_t query = run->starts[sequence]; query < run->starts[sequence + 1]; query++) {
             for (size_t head = 0; head < run->heads; head++) {
-                double bound;
-                exact_row(truth, &bound, run, sequence, query, head);
-                for (size_t j = 0; j < run->d; j++) {
-                    const double error =
-                        fabs((double)run->y[query * width + head * run->d + j] - truth[j]);
-                    if (!(error <= bound)) {
-                        fail_msg("d %zu, sequence %zu, query %zu, head %zu: error %g, bound %g",
-                                 run->d, sequence, query, head, error, bound);
-                    }
-                }
+                const size_t at = query * run->heads + head;
+                exact_row(run->truth + at * run->d, &run->bounds[at], run, sequence, query, head);
             }
         }
     }
-    free(truth);
+}
+
+static void check_values(const struct run *run) {
+    for (size_t i = 0; i < run->n * run->heads * run->d; i++) {
+        const double error = fabs((double)run->y[i] - run->truth[i]);
+        const double bound = run->bounds[i / run->d];
+        if (!(error <= bound)) {
+            fail_msg("d %zu, query %zu, head %zu: error %g, bound %g", run->d,
+                     i / run->d / run->heads, i / run->d % run->heads, error, bound);
+        }
+    }
 }
 
 static void check_level(const struct run *run, vdt_cpu level) {
@@ -302,6 +307,7 @@ static void check_added(const size_t *lengths, size_t n_sequences, size_t heads,
         make_scores(&run, variant >= 2);
         if (added->key_bias) add_key_bias(&run, &random);
         if (added->height) add_relative(&run, &random, added->height, added->width);
+        make_truth(&run);
         for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
             struct kernels kernels;
             kernels_init(&kernels, (vdt_cpu)level);
@@ -373,6 +379,7 @@ static void equal_rows(void **state) {
     make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f, FORMAT_F32);
     for (size_t i = 1; i < N; i++) memcpy(run.k + i * D, run.k, D * sizeof *run.k);
     make_scores(&run, false);
+    make_truth(&run);
     attend(&run, run.y, 0, 1, cpu_detect(), 2);
     check_values(&run);
     free_run(&run);
