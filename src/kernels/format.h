@@ -39,7 +39,4 @@ static inline void format_make_unsigned(void *row, size_t k) {
     for (size_t i = 0; i < format_lanes(FORMAT_I8, k) * LANE_BYTES; i++) bytes[i] ^= 0x80;
 }
 
-// Rows shorter than this stay bf16 in int8 models: int8 gains nothing there.
-enum { INT8_LEAST_K = 64 };
-
 #endif

@@ -63,12 +63,6 @@ static void merge(struct encoder *encoder, size_t i) {
     encoder->merge_ms += clock_ms() - start;
 }
 
-void encoder_encode_scores(struct encoder *encoder, struct rows qkv, size_t rows) {
-    const size_t d = encoder->geometry->d, heads = encoder->geometry->heads;
-    if (encoder->int8_scores)
-        ops_encode_scores(&encoder->exec, qkv, attention_keys(qkv, d), rows, heads, d / heads);
-}
-
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block) {
     const struct windows *windows = &encoder->windows;
     const struct sequence *sequence = &encoder->sequence;

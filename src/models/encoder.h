@@ -112,9 +112,6 @@ void encoder_finish(struct encoder *encoder, size_t n_clips, bool logits, float 
 // The patch embedding of this plan.
 struct patch_embed encoder_patch_embed(const struct encoder *encoder);
 
-// Prepares rows of qkv for the blocks' attention, where its scores are int8.
-void encoder_encode_scores(struct encoder *encoder, struct rows qkv, size_t rows);
-
 // How the rows of the sequence attend in a block.
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block);
 

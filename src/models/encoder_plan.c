@@ -203,6 +203,11 @@ static bool has_int8_scores(const struct encoder *encoder) {
            encoder->geometry->d / encoder->geometry->heads >= INT8_LEAST_K;
 }
 
+// Tables of relative positions meet q in the scores' product.
+static enum format table_format(const struct encoder *encoder) {
+    return encoder->int8_scores ? FORMAT_I8 : attention_format(encoder);
+}
+
 static void *take_panels(const struct encoder *encoder, struct arena *arena, enum format format,
                          size_t rows) {
     const struct geometry *geometry = encoder->geometry;
@@ -314,7 +319,7 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->exec.hidden = arena_take(arena, threads, hidden_bytes(encoder->weights));
 
     layout_windows(encoder, arena, qkv_bytes);
-    layout_relative(encoder, arena, encoder->int8_scores ? FORMAT_I8 : format);
+    layout_relative(encoder, arena, table_format(encoder));
 
     const size_t mark = arena_mark(arena);
     // The last row is for padding.
@@ -353,7 +358,8 @@ static void prepare_windows(struct encoder *encoder) {
         ops_linear(&encoder->exec, encoder->weights->blocks[i].attention.qkv, row,
                    (struct rows){encoder->y, encoder->geometry->d * sizeof *encoder->y, FORMAT_F32},
                    1, NULL, epilogue);
-        encoder_encode_scores(encoder, row, 1);
+        const struct attention_shape shape = encoder_attention_shape(encoder, i);
+        attention_encode(&encoder->exec, row, &shape, 1);
     }
 }
 
@@ -361,7 +367,7 @@ static void prepare_windows(struct encoder *encoder) {
 static void prepare_table(struct encoder *encoder, unsigned char *panels, size_t step,
                           const float *made, size_t made_n, size_t n) {
     const struct kernels *kernels = &encoder->context->kernels;
-    const enum format format = encoder->int8_scores ? FORMAT_I8 : encoder->qkv.format;
+    const enum format format = table_format(encoder);
     const size_t d = encoder->geometry->d / encoder->geometry->heads;
     if (step == 0) {
         pos_embed_resize_line(encoder->table, 2 * n - 1, made, 2 * made_n - 1, d);

@@ -257,7 +257,8 @@ static void run_block(struct stream *stream, size_t i, float *features) {
     if (block->qkv_gate.picked > 0) {
         ops_linear_at(&encoder->exec, weights->attention.qkv, encoder->qkv, block->qkv_gate.u,
                       block->qkv_gate.index, block->qkv_gate.picked, to_qkv);
-        encoder_encode_scores(encoder, encoder->qkv, block->qkv_gate.picked);
+        const struct attention_shape shape = encoder_attention_shape(encoder, i);
+        attention_encode(&encoder->exec, encoder->qkv, &shape, block->qkv_gate.picked);
     }
     const uint64_t afresh = attend(stream, i);
     const size_t picked_qkv = block->qkv_gate.picked;

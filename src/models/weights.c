@@ -206,7 +206,6 @@ static int read_rows(struct builder *builder, struct staging *staging, const str
     return VDT_OK;
 }
 
-// Narrow matrices gain nothing from int8, while their sums have few terms to average its rounding away.
 static enum format matrix_format(const struct builder *builder, const struct parts *parts,
                                  size_t k) {
     const bool narrow = parts->format == FORMAT_I8 && k < INT8_LEAST_K;

@@ -17,6 +17,10 @@ void attention_forward(struct exec *exec, const struct attention *attention,
                        const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
                        void *panels, const struct attention_shape *shape, size_t n);
 
+// What follows the product: rows of qkv (n, 3D) as this shape's scores want them, encoded in place where they are int8.
+void attention_encode(struct exec *exec, struct rows qkv, const struct attention_shape *shape,
+                      size_t n);
+
 // The keys in qkv (n, 3D): (n, D).
 struct rows attention_keys(struct rows qkv, size_t d_model);
 

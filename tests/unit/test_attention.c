@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec_bench.h"
 #include "kernels/bf16.h"
 #include "kernels/cpu.h"
-#include "ops/ops.h"
-#include "support.h"
 
 enum { MAX_SEQUENCES = 8 };
 
@@ -54,20 +53,6 @@ static void make_run(struct run *run, struct random *random, const size_t *lengt
     run->v_bf16 = round_all(run->v, count);
 }
 
-// What the int8 encoding of each row and head stands for, in place.
-static void quantise(float *values, size_t rows, size_t d) {
-    struct kernels plain;
-    kernels_init(&plain, VDT_CPU_C);
-    uint8_t *row = make_bytes(format_row_bytes(FORMAT_I8, d));
-    for (size_t i = 0; i < rows; i++, values += d) {
-        float scale;
-        plain.encode[FORMAT_I8](row, values, d);
-        memcpy(&scale, row + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
-        for (size_t j = 0; j < d; j++) values[j] = (float)(int8_t)row[j] * scale;
-    }
-    free(row);
-}
-
 static void make_scores(struct run *run, bool int8_scores) {
     const size_t rows = run->n * run->heads, count = rows * run->d;
     run->int8_scores = int8_scores;
@@ -76,8 +61,8 @@ static void make_scores(struct run *run, bool int8_scores) {
     memcpy(run->score_q, run->q, count * sizeof *run->q);
     memcpy(run->score_k, run->k, count * sizeof *run->k);
     if (!int8_scores) return;
-    quantise(run->score_q, rows, run->d);
-    quantise(run->score_k, rows, run->d);
+    quantise_rows(run->score_q, rows, run->d);
+    quantise_rows(run->score_k, rows, run->d);
 }
 
 static void add_key_bias(struct run *run, struct random *random) {
@@ -95,8 +80,8 @@ static void add_relative(struct run *run, struct random *random, size_t height, 
     random_floats(random, run->table_h, n_h, -1.0f, 1.0f);
     random_floats(random, run->table_w, n_w, -1.0f, 1.0f);
     if (run->int8_scores) {
-        quantise(run->table_h, 2 * height - 1, run->d);
-        quantise(run->table_w, 2 * width - 1, run->d);
+        quantise_rows(run->table_h, 2 * height - 1, run->d);
+        quantise_rows(run->table_w, 2 * width - 1, run->d);
     } else if (run->format == FORMAT_BF16) {
         free(round_all(run->table_h, n_h));
         free(round_all(run->table_w, n_w));
