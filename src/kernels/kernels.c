@@ -40,6 +40,8 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     if (level < VDT_CPU_AVX512_BF16) return;
     table->name = cpu_name(VDT_CPU_AVX512_BF16);
     product_init_avx512bf16(table);
+    encode_init_avx512bf16(table);
+    finish_init_avx512bf16(table);
     softmax_init_avx512bf16(table);
 #else
     (void)level;

@@ -212,6 +212,8 @@ void match_init_avx512(struct kernels *table);
 
 void product_init_avx512vnni(struct kernels *table);
 void product_init_avx512bf16(struct kernels *table);
+void encode_init_avx512bf16(struct kernels *table);
+void finish_init_avx512bf16(struct kernels *table);
 void softmax_init_avx512bf16(struct kernels *table);
 
 #endif

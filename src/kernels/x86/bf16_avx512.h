@@ -1,10 +1,12 @@
-// Sixteen f32 to bf16, rounded to nearest, ties to even; NaN stays NaN (kernels/bf16.h).
+// f32 to bf16, rounded to nearest, ties to even; NaN stays NaN (kernels/bf16.h).
 #ifndef VIDETTE_KERNELS_X86_BF16_AVX512_H
 #define VIDETTE_KERNELS_X86_BF16_AVX512_H
 
-#include <immintrin.h>
+#include <stdint.h>
 
-static inline __m256i bf16_avx512(__m512 x) {
+#include "kernels/x86/lanes_avx512.h"
+
+static inline __m256i round_bf16_avx512(__m512 x) {
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded =
@@ -12,6 +14,28 @@ static inline __m256i bf16_avx512(__m512 x) {
     const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+}
+
+// Sixteen of them, in files compiled for it with the instruction, which makes zeros of subnormal numbers.
+static inline __m256i bf16_avx512(__m512 x) {
+#ifdef __AVX512BF16__
+    enum { SUBNORMAL = 0x20 };
+    if (__builtin_expect(_mm512_fpclass_ps_mask(x, SUBNORMAL) == 0, 1))
+        return (__m256i)_mm512_cvtneps_pbh(x);
+#endif
+    return round_bf16_avx512(x);
+}
+
+// n of them, padded to a whole lane.
+static inline void encode_bf16_avx512(void *row, const float *x, size_t n) {
+    uint16_t *out = row;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) _mm256_storeu_epi16(out + i, bf16_avx512(_mm512_loadu_ps(x + i)));
+    if (i < n) {
+        const __mmask16 there = first_avx512(n - i);
+        _mm256_mask_storeu_epi16(out + i, there, bf16_avx512(_mm512_maskz_loadu_ps(there, x + i)));
+    }
+    if (n % 2) out[n] = 0;
 }
 
 #endif

@@ -23,15 +23,16 @@ static inline double total(const struct sums *sums) {
     return distance_total(parts);
 }
 
-static inline __m512 load_bf16(const uint16_t *x, __mmask16 there) {
-    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, x));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+static inline __m512 widen(__m256i bf16) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
 }
 
 static double distance_f32(const void *a, const void *b, size_t n) {
     const float *x = a, *y = b;
     struct sums sums = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-    for (size_t i = 0; i < n; i += 16) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) add_sixteen(&sums, _mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i));
+    if (i < n) {
         const __mmask16 there = first_avx512(n - i);
         add_sixteen(&sums, _mm512_maskz_loadu_ps(there, x + i),
                     _mm512_maskz_loadu_ps(there, y + i));
@@ -42,9 +43,13 @@ static double distance_f32(const void *a, const void *b, size_t n) {
 static double distance_bf16(const void *a, const void *b, size_t n) {
     const uint16_t *x = a, *y = b;
     struct sums sums = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-    for (size_t i = 0; i < n; i += 16) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        add_sixteen(&sums, widen(_mm256_loadu_epi16(x + i)), widen(_mm256_loadu_epi16(y + i)));
+    if (i < n) {
         const __mmask16 there = first_avx512(n - i);
-        add_sixteen(&sums, load_bf16(x + i, there), load_bf16(y + i, there));
+        add_sixteen(&sums, widen(_mm256_maskz_loadu_epi16(there, x + i)),
+                    widen(_mm256_maskz_loadu_epi16(there, y + i)));
     }
     return total(&sums);
 }

@@ -1,16 +1,6 @@
 #include "kernels/encode.h"
 #include "kernels/kernels.h"
 #include "kernels/x86/bf16_avx512.h"
-#include "kernels/x86/lanes_avx512.h"
-
-static void encode_bf16(void *row, const float *x, size_t n) {
-    uint16_t *out = row;
-    for (size_t i = 0; i < n; i += 16) {
-        const __mmask16 there = first_avx512(n - i);
-        _mm256_mask_storeu_epi16(out + i, there, bf16_avx512(_mm512_maskz_loadu_ps(there, x + i)));
-    }
-    if (n % 2) out[n] = 0;
-}
 
 static void encode_i8(void *row, const float *x, size_t n) {
     int8_t *out = row;
@@ -39,6 +29,6 @@ static void encode_i8(void *row, const float *x, size_t n) {
 }
 
 void encode_init_avx512(struct kernels *table) {
-    table->encode[FORMAT_BF16] = encode_bf16;
+    table->encode[FORMAT_BF16] = encode_bf16_avx512;
     table->encode[FORMAT_I8] = encode_i8;
 }

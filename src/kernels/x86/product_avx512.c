@@ -60,34 +60,41 @@ static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n
     }
 }
 
+// Those of a panel's columns from `first` on that exist, of n.
+static inline void panel_masks(__mmask16 there[VECTORS], size_t first, size_t n) {
+    for (size_t v = 0; v < VECTORS; v++)
+        there[v] = first + 16 * v < n ? first_avx512(n - first - 16 * v) : 0;
+}
+
 static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_t k, size_t n) {
     float *out = panels;
-    for (size_t first = 0; first < n; first += PANEL, out += k * PANEL) {
-        for (size_t j = 0; j < PANEL; j += 16) {
-            const __mmask16 there = first + j < n ? first_avx512(n - first - j) : 0;
-            const float *column = (const float *)v + (there ? first + j : 0);
-            for (size_t i = 0; i < k; i++) {
-                _mm512_storeu_ps(out + i * PANEL + j,
-                                 _mm512_maskz_loadu_ps(there, column + i * v_stride));
-            }
+    for (size_t first = 0; first < n; first += PANEL) {
+        __mmask16 there[VECTORS];
+        panel_masks(there, first, n);
+        const float *row = (const float *)v + first;
+        for (size_t i = 0; i < k; i++, row += v_stride, out += PANEL) {
+            for (size_t j = 0; j < VECTORS; j++)
+                _mm512_storeu_ps(out + 16 * j, _mm512_maskz_loadu_ps(there[j], row + 16 * j));
         }
     }
 }
 
 // Two rows of V, column by column: the upper in the lower half of each lane.
 static void pack_columns_bf16(void *panels, const void *v, size_t v_stride, size_t k, size_t n) {
-    unsigned char *out = panels;
-    for (size_t first = 0; first < n; first += PANEL, out += (k + 1) / 2 * PANEL * LANE_BYTES) {
-        for (size_t j = 0; j < PANEL; j += 16) {
-            const __mmask16 there = first + j < n ? first_avx512(n - first - j) : 0;
-            const uint16_t *column = (const uint16_t *)v + (there ? first + j : 0);
-            for (size_t i = 0; i < k; i += 2) {
-                const uint16_t *upper = column + i * v_stride;
-                const __mmask16 below = i + 1 < k ? there : 0;
-                const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, upper));
+    uint32_t *out = panels;
+    for (size_t first = 0; first < n; first += PANEL) {
+        __mmask16 there[VECTORS];
+        panel_masks(there, first, n);
+        const uint16_t *row = (const uint16_t *)v + first;
+        for (size_t i = 0; i < k; i += 2, row += 2 * v_stride, out += PANEL) {
+            const bool pair = i + 1 < k;
+            for (size_t j = 0; j < VECTORS; j++) {
+                const uint16_t *upper = row + 16 * j;
+                const __m512i low =
+                    _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there[j], upper));
                 const __m512i high = _mm512_cvtepu16_epi32(
-                    _mm256_maskz_loadu_epi16(below, upper + (below ? v_stride : 0)));
-                _mm512_storeu_si512(out + (i / 2 * PANEL + j) * LANE_BYTES,
+                    _mm256_maskz_loadu_epi16(pair ? there[j] : 0, upper + (pair ? v_stride : 0)));
+                _mm512_storeu_si512(out + 16 * j,
                                     _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
             }
         }

@@ -88,9 +88,12 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
             _mm512_storeu_ps(row + i, _mm512_add_ps(height, _mm512_loadu_ps(w + x + i)));
         if (whole < some) {
             const __mmask16 there = first_avx512(some - whole);
-            const size_t i = whole;
-            _mm512_mask_storeu_ps(row + i, there,
-                                  _mm512_add_ps(height, _mm512_maskz_loadu_ps(there, w + x + i)));
+            const __m512 sums = _mm512_add_ps(height, _mm512_maskz_loadu_ps(there, w + x + whole));
+            // What is written beyond is overwritten by the next row of keys.
+            if (n - whole >= 16)
+                _mm512_storeu_ps(row + whole, sums);
+            else
+                _mm512_mask_storeu_ps(row + whole, there, sums);
         }
         row += some;
         n -= some;
