@@ -1,6 +1,5 @@
 #include "models/encoder.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -74,7 +73,7 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
                                     .k_starts = sequence->starts,
                                     .heads = encoder->geometry->heads,
                                     .d = d,
-                                    .scale = (float)(1.0 / sqrt((double)d)),
+                                    .scale = attention_scale(d),
                                     .key_bias = biased ? sequence->log_sizes : NULL,
                                     .relative =
                                         encoder->relative ? &encoder->relative[block] : NULL,

@@ -369,9 +369,10 @@ static void prepare_table(struct encoder *encoder, unsigned char *panels, size_t
     const struct kernels *kernels = &encoder->context->kernels;
     const enum format format = table_format(encoder);
     const size_t d = encoder->geometry->d / encoder->geometry->heads;
+    const float scale = attention_scale(d);
     if (step == 0) {
         pos_embed_resize_line(encoder->table, 2 * n - 1, made, 2 * made_n - 1, d);
-        ops_table_pack(panels, kernels, format, encoder->table, 2 * n - 1, d,
+        ops_table_pack(panels, kernels, format, encoder->table, 2 * n - 1, d, scale,
                        encoder->encoded_table);
         return;
     }
@@ -380,7 +381,7 @@ static void prepare_table(struct encoder *encoder, unsigned char *panels, size_t
         memcpy(pairs + q * made_n * d, made + (made_n - 1 - q) * d, made_n * d * sizeof *pairs);
     pos_embed_resize(resized, n, n, pairs, made_n, made_n, d, false);
     for (size_t q = 0; q < n; q++)
-        ops_table_pack(panels + q * step, kernels, format, resized + q * n * d, n, d,
+        ops_table_pack(panels + q * step, kernels, format, resized + q * n * d, n, d, scale,
                        encoder->encoded_table);
 }
 

@@ -1,6 +1,5 @@
 #include "models/factorised.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -59,7 +58,7 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
                                           .k_starts = factorised->starts,
                                           .heads = encoder->geometry->heads,
                                           .d = width,
-                                          .scale = (float)(1.0 / sqrt((double)width))};
+                                          .scale = attention_scale(width)};
     const struct rows x = rows_f32(factorised->x, d);
     for (size_t i = 0; i < weights->n_temporal; i++) {
         const struct block *block = &weights->blocks[weights->n_blocks + i];

@@ -1,6 +1,5 @@
 #include "nn/head.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/checked.h"
@@ -37,7 +36,7 @@ void attention_pool_forward(struct exec *exec, const struct attention_pool *pool
                                           .k_starts = starts,
                                           .heads = heads,
                                           .d = d,
-                                          .scale = (float)(1.0 / sqrt((double)d)),
+                                          .scale = attention_scale(d),
                                           .key_bias = key_bias};
     for (size_t i = 0; i < n; i++) memcpy(q + i * d_model, pool->q, d_model * sizeof *q);
     const struct rows keys = rows_f32(kv, 2 * d_model);

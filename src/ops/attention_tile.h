@@ -71,7 +71,7 @@ struct pass {
 // Sets the pointers into the memory behind the tile.
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape);
 
-// h and w of the tile's queries, divided by the scale; nothing without relative positions.
+// h and w of the tile's queries; nothing without relative positions.
 void attention_relative(const struct attention *run, const struct tile *tile, size_t rows);
 
 // Those of the tile's row for keys in grid row or column 0, 1, ...

@@ -8,6 +8,7 @@
 #ifndef VIDETTE_OPS_OPS_H
 #define VIDETTE_OPS_OPS_H
 
+#include <math.h>
 #include <stdatomic.h>
 
 #include "core/pool.h"
@@ -129,11 +130,17 @@ struct relative_positions {
     size_t h_step, w_step; // bytes; 0: tables of distances
 };
 
-// Bytes of a table of n rows as panels, and packing it; encoded: workspace of n rows in the format.
+// Bytes of a table of n rows as panels, and packing it, divided by the scale that follows the scores' product;
+// encoded: workspace of n rows in the format.
 bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format format, size_t n,
                      size_t d);
 void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
-                    const float *table, size_t n, size_t d, void *encoded);
+                    const float *table, size_t n, size_t d, float scale, void *encoded);
+
+// What scores are multiplied by (Vaswani et al. 2017, equation 1).
+static inline float attention_scale(size_t d) {
+    return (float)(1.0 / sqrt((double)d));
+}
 
 struct attention_shape {
     size_t n_sequences;
@@ -144,7 +151,7 @@ struct attention_shape {
                    // key j is row j
     const uint32_t *queries; // (queries) each one's position in its sequence; NULL: in their order
     size_t heads, d;         // d <= ATTENTION_MAX_D
-    float scale;             // of the scores, > 0: d^-1/2
+    float scale;             // of the scores, > 0
     const float *key_bias;   // (keys), the same for every head; NULL: none
     const struct relative_positions *relative; // NULL: none
     bool int8_scores; // q and k are encoded (ops_encode_scores), tables of positions are int8

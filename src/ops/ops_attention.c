@@ -129,15 +129,12 @@ void attention_pack(const struct attention *run, unsigned char *panels, struct r
     pack_values(run, panels + attention_key_bytes(run, n), v, index, n, head, scratch);
 }
 
-static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
-    (void)thread;
-    const struct attention *run = argument;
+static void pack_head(const struct attention *run, unsigned char *panels, size_t sequence,
+                      size_t head, void *scratch) {
     const struct attention_shape *shape = run->shape;
-    const size_t sequence = task / shape->heads, head = task % shape->heads;
     const size_t first = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - first;
     const uint32_t *index = shape->key_rows ? shape->key_rows + first : NULL;
-    attention_pack(run, attention_head_panels(run, sequence, head),
-                   index ? run->k : rows_from(run->k, first),
+    attention_pack(run, panels, index ? run->k : rows_from(run->k, first),
                    index ? run->v : rows_from(run->v, first), index, n, head, scratch);
 }
 
@@ -178,11 +175,13 @@ bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format f
 }
 
 void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum format format,
-                    const float *table, size_t n, size_t d, void *encoded) {
+                    const float *table, size_t n, size_t d, float scale, void *encoded) {
     const size_t row_bytes = format_row_bytes(format, d);
+    float values[ATTENTION_MAX_D];
     for (size_t i = 0; i < n; i++) {
         unsigned char *row = (unsigned char *)encoded + i * row_bytes;
-        kernels->encode[format](row, table + i * d, d);
+        for (size_t j = 0; j < d; j++) values[j] = table[i * d + j] / scale;
+        kernels->encode[format](row, values, d);
         if (format == FORMAT_I8) format_make_unsigned(row, d);
     }
     kernels->pack_rows(panels, encoded, row_bytes, n, format_panel_lanes(format, d));
@@ -195,8 +194,6 @@ static void table_logits(const struct attention *run, float *y, size_t y_stride,
     const enum format format = score_format(run);
     kernels->product[format](y, y_stride, q, rows, table, key_bytes(run, kernels->panel), n,
                              format_lanes(format, run->shape->d), false, NULL);
-    for (size_t i = 0; i < rows; i++)
-        attention_scale_row(y + i * y_stride, n, 1.0f / run->shape->scale);
 }
 
 void attention_relative(const struct attention *run, const struct tile *tile, size_t rows) {
@@ -324,6 +321,32 @@ static void place_queries(const struct attention_shape *shape, struct tile *tile
     }
 }
 
+// Queries [first, first + rows) of a sequence to all its keys.
+static void attend_tile(const struct attention *run, const unsigned char *panels, size_t sequence,
+                        size_t head, size_t first, size_t rows, void *scratch) {
+    const struct attention_shape *shape = run->shape;
+    const size_t first_key = shape->k_starts[sequence];
+    struct tile *tile = scratch;
+    struct pass pass = {.rows = rows,
+                        .keys = panels,
+                        .n = shape->k_starts[sequence + 1] - first_key,
+                        .bias = shape->key_bias ? shape->key_bias + first_key : NULL};
+    pass.values = pass.keys + attention_key_bytes(run, pass.n);
+    attention_place_tile(tile, shape);
+    place_queries(shape, tile, sequence, first, rows);
+    attention_run_tile(run, tile, &pass, head);
+    for (size_t i = 0; i < rows; i++) write_row(run, tile, i, head);
+}
+
+/* ---- tasks --------------------------------------------------------------------------------- */
+
+static void pack_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    const struct attention *run = argument;
+    const size_t sequence = task / run->shape->heads, head = task % run->shape->heads;
+    pack_head(run, attention_head_panels(run, sequence, head), sequence, head, scratch);
+}
+
 // Tasks go through sequences, then heads, then tiles, so that neighbours share a head's panels.
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
@@ -336,19 +359,33 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     }
     const size_t head = task / tiles_of(shape, sequence), rows = tile_rows(run, sequence);
     const size_t first = task % tiles_of(shape, sequence) * rows, n_q = queries_of(shape, sequence);
-    const size_t first_key = shape->k_starts[sequence];
     if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
-    struct tile *tile = scratch;
-    struct pass pass = {.rows = min_size(rows, n_q - first),
-                        .keys = attention_head_panels(run, sequence, head),
-                        .n = shape->k_starts[sequence + 1] - first_key,
-                        .bias = shape->key_bias ? shape->key_bias + first_key : NULL};
-    pass.values = pass.keys + attention_key_bytes(run, pass.n);
-    attention_place_tile(tile, shape);
-    place_queries(shape, tile, sequence, first, pass.rows);
-    attention_run_tile(run, tile, &pass, head);
-    for (size_t i = 0; i < pass.rows; i++) write_row(run, tile, i, head);
+    attend_tile(run, attention_head_panels(run, sequence, head), sequence, head, first,
+                min_size(rows, n_q - first), scratch);
 }
+
+struct head_run {
+    const struct attention *attention;
+    size_t bytes; // of the largest head's panels
+};
+
+// A whole head, its panels in the thread's own place, where they stay in the nearest caches.
+static void head_task(void *argument, size_t task, size_t thread, void *scratch) {
+    const struct head_run *heads = argument;
+    const struct attention *run = heads->attention;
+    const size_t sequence = task / run->shape->heads, head = task % run->shape->heads;
+    const size_t n_q = queries_of(run->shape, sequence);
+    unsigned char *panels = run->panels + thread * heads->bytes;
+    if (n_q == 0) return;
+    pack_head(run, panels, sequence, head, scratch);
+    for (size_t first = 0, rows = tile_rows(run, sequence); first < n_q; first += rows) {
+        attend_tile(run, panels, sequence, head, first, min_size(rows, n_q - first), scratch);
+    }
+}
+
+enum {
+    HEADS_A_THREAD = 16
+}; // and more are dealt whole: the last one to finish is not waited for long
 
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
                    const struct attention_shape *shape, void *panels) {
@@ -361,13 +398,21 @@ void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows 
                             .k = k,
                             .v = v,
                             .panels = panels};
+    struct head_run whole = {.attention = &run};
+    const size_t threads = pool_threads(exec->pool), heads = shape->n_sequences * shape->heads;
     size_t tiles = 0;
     for (size_t b = 0; b < shape->n_sequences; b++) {
         const uint64_t n_q = queries_of(shape, b);
         const uint64_t n_k = shape->k_starts[b + 1] - shape->k_starts[b];
         tiles += tiles_of(shape, b);
+        whole.bytes = max_size(whole.bytes, attention_head_bytes(&run, n_k));
         exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
     }
-    exec_run(exec, shape->n_sequences * shape->heads, pack_task, &run);
+    // No more threads than heads: their own places fit into those of the longest sequence.
+    if (threads <= shape->heads && heads >= HEADS_A_THREAD * threads) {
+        exec_run(exec, heads, head_task, &whole);
+        return;
+    }
+    exec_run(exec, heads, pack_task, &run);
     exec_run(exec, tiles * shape->heads, tile_task, &run);
 }

@@ -109,35 +109,29 @@ void exact_attention_flush(struct exec *exec, struct exact_attention *state, str
 
 /* ---- rows that lose some terms and get others ---------------------------------------------- */
 
-static bool is_wild(struct rows rows, size_t row, size_t first, size_t n) {
-    const unsigned char *at = (const unsigned char *)rows.data + row * rows.bytes;
-    unsigned wild = 0;
-    for (size_t i = first; i < first + n; i++) {
-        uint32_t bits = 0;
-        if (rows.format == FORMAT_BF16) {
-            uint16_t half;
-            memcpy(&half, at + i * sizeof half, sizeof half);
-            bits = (uint32_t)half << 16;
-        } else {
-            memcpy(&bits, at + i * sizeof bits, sizeof bits);
-        }
-        wild |= (bits & 0x7f800000u) == 0x7f800000u;
+// Whether one of the numbers, of a format with exponents, is infinite or NaN.
+static bool is_wild(const void *numbers, size_t bytes, enum format format) {
+    // An exponent of ones carries into the sign.
+    if (format == FORMAT_F32) {
+        const uint32_t *words = numbers;
+        uint32_t carries = 0;
+        for (size_t i = 0; i < bytes / sizeof *words; i++)
+            carries |= (words[i] & 0x7f800000) + 0x800000;
+        return carries >> 31;
     }
-    return wild;
+    const uint16_t *halves = numbers;
+    uint16_t carries = 0;
+    for (size_t i = 0; i < bytes / sizeof *halves; i++) carries |= (halves[i] & 0x7f80) + 0x80;
+    return carries >> 15;
 }
 
 // What is not finite cannot be subtracted again. Encoded keys need no look: a scale that is not finite makes every
 // score NaN, and rows with NaN are computed afresh.
-static void look_for_wild(struct update *run, size_t head) {
-    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
-    for (size_t i = 0; i < run->n_changed; i++) {
-        for (size_t part = run->attention.shape->int8_scores ? 2 : 1; part < 3; part++) {
-            const size_t first = part * width + head * d; // of keys, of values
-            if (is_wild(run->attention.q, run->index[i], first, d) ||
-                is_wild(run->fresh, i, first, d))
-                atomic_store(&run->wild, true);
-        }
-    }
+static void look_for_wild(struct update *run, const unsigned char *panels) {
+    const size_t keys = attention_key_bytes(&run->attention, run->n_changed);
+    const size_t first = run->attention.shape->int8_scores ? keys : 0;
+    if (is_wild(panels + first, run->part_bytes - first, run->attention.format))
+        atomic_store(&run->wild, true);
 }
 
 // A head's columns of the fresh rows into the buffers.
@@ -157,13 +151,15 @@ static void store_fresh(const struct update *run, size_t head) {
 // A head's panels: M as it was and as it is, and all rows as they are.
 static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
     struct update *run = argument;
-    look_for_wild(run, head);
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
-    attention_pack(&run->attention, run->old + head * run->part_bytes, run->attention.k,
-                   run->attention.v, run->index, run->n_changed, head, scratch);
-    attention_pack(&run->attention, run->new + head * run->part_bytes,
-                   rows_columns(run->fresh, width), rows_columns(run->fresh, 2 * width), NULL,
+    unsigned char *old = run->old + head * run->part_bytes,
+                  *new = run->new + head * run->part_bytes;
+    attention_pack(&run->attention, old, run->attention.k, run->attention.v, run->index,
                    run->n_changed, head, scratch);
+    attention_pack(&run->attention, new, rows_columns(run->fresh, width),
+                   rows_columns(run->fresh, 2 * width), NULL, run->n_changed, head, scratch);
+    look_for_wild(run, old);
+    look_for_wild(run, new);
     store_fresh(run, head);
     pack_all_task(argument, head, thread, scratch);
 }

@@ -9,7 +9,7 @@
 #include "kernels/bf16.h"
 #include "kernels/cpu.h"
 
-enum { MAX_SEQUENCES = 8 };
+enum { MAX_SEQUENCES = 16 };
 
 struct run {
     enum format format;
@@ -119,7 +119,7 @@ static unsigned char *pack_table(const struct kernels *kernels, const struct run
     assert_true(ops_table_bytes(&bytes, kernels, format, n, run->d));
     unsigned char *panels = make_bytes(bytes),
                   *encoded = make_bytes(n * format_row_bytes(format, run->d));
-    ops_table_pack(panels, kernels, format, table, n, run->d, encoded);
+    ops_table_pack(panels, kernels, format, table, n, run->d, attention_scale(run->d), encoded);
     free(encoded);
     return panels;
 }
@@ -160,7 +160,7 @@ static void attend(const struct run *run, float *y, size_t first, size_t n, vdt_
                                           .k_starts = starts,
                                           .heads = run->heads,
                                           .d = run->d,
-                                          .scale = (float)(1.0 / sqrt((double)run->d)),
+                                          .scale = attention_scale(run->d),
                                           .key_bias = run->key_bias ? run->key_bias + row : NULL,
                                           .relative = relative,
                                           .int8_scores = run->int8_scores};
@@ -328,6 +328,9 @@ static void packed_sequences(void **state) {
     check_lengths((size_t[]){1, 1, 1}, 3, 2, 64, 1.0f);
     check_lengths((size_t[]){50, 1, 300, 17, 64}, 5, 2, 64, 1.0f);
     check_lengths((size_t[]){5, 129}, 2, 3, 24, 1.0f);
+    // So many heads that every thread takes whole ones.
+    check_lengths((size_t[]){50, 1, 97, 17, 64, 3, 20, 49, 1, 8, 31, 2, 70, 16, 5, 66}, 16, 3, 24,
+                  1.0f);
 }
 
 static void extreme_logits(void **state) {

@@ -33,7 +33,7 @@ static unsigned char *pack_table(const struct attending *a, const float *table, 
     assert_true(ops_table_bytes(&bytes, &a->bench.kernels, format, n, a->d));
     unsigned char *panels = make_bytes(bytes),
                   *encoded = make_bytes(n * format_row_bytes(format, a->d));
-    ops_table_pack(panels, &a->bench.kernels, format, table, n, a->d, encoded);
+    ops_table_pack(panels, &a->bench.kernels, format, table, n, a->d, attention_scale(a->d), encoded);
     free(encoded);
     return panels;
 }
@@ -58,7 +58,7 @@ static void open_attending(struct attending *a, size_t height, size_t width, siz
                                         .k_starts = a->starts,
                                         .heads = heads,
                                         .d = d,
-                                        .scale = (float)(1.0 / sqrt((double)d)),
+                                        .scale = attention_scale(d),
                                         .relative = relative ? &a->relative : NULL};
     size_t exact_bytes, delta_bytes;
     assert_true(exact_attention_panels(&exact_bytes, &a->bench.kernels, format, a->n, heads, d));
