@@ -49,13 +49,13 @@ static void pack_all_task(void *argument, size_t head, size_t thread, void *scra
 // Rows tile->rows[0..rows) of a head against all keys.
 static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
-    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    const size_t d = run->attention.shape->d;
     struct pass pass = {.rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
     pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
     attention_run_tile(&run->attention, tile, &pass, head);
     for (size_t i = 0; i < rows; i++) {
         const size_t row = tile->rows[i], at = head * state->n + row;
-        memcpy(state->o + row * width + head * d, tile->o + i * d, d * sizeof *tile->o);
+        memcpy(state->o + at * d, tile->o + i * d, d * sizeof *tile->o);
         state->max[at] = tile->state[i].max;
         state->sum[at] = tile->state[i].sum;
         state->error[at] = 0.0f;
@@ -227,12 +227,12 @@ static void exchange(struct update *run, struct tile *tile, struct turnover *tur
 
 static void load_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
-    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    const size_t d = run->attention.shape->d;
     for (size_t i = 0; i < rows; i++) {
         const size_t row = tile->rows[i], at = head * state->n + row;
         tile->q_rows[i] = attention_row(run->attention.q, row, head * d);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
-        memcpy(tile->o + i * d, state->o + row * width + head * d, d * sizeof *tile->o);
+        memcpy(tile->o + i * d, state->o + at * d, d * sizeof *tile->o);
     }
 }
 
@@ -244,7 +244,7 @@ static float squared(float x) {
 static size_t store_rows(const struct update *run, struct tile *tile,
                          const struct turnover *turnover, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
-    const size_t d = run->attention.shape->d, width = run->attention.shape->heads * d;
+    const size_t d = run->attention.shape->d;
     const bool rough = run->attention.format == FORMAT_BF16;
     const float tolerance = rough ? TOLERANCE_BF16 : TOLERANCE;
     size_t failed = 0;
@@ -258,7 +258,7 @@ static size_t store_rows(const struct update *run, struct tile *tile,
             failed++;
             continue;
         }
-        memcpy(state->o + row * width + head * d, tile->o + i * d, d * sizeof *tile->o);
+        memcpy(state->o + at * d, tile->o + i * d, d * sizeof *tile->o);
         state->max[at] = tile->state[i].max;
         state->sum[at] = l;
     }
@@ -346,9 +346,9 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
 
 void exact_attention_read(const struct exact_attention *state, size_t i, float *row, size_t heads,
                           size_t d) {
-    const float *o = state->o + i * heads * d;
-    for (size_t head = 0; head < heads; head++, row += d, o += d) {
-        const float factor = 1.0f / state->sum[head * state->n + i];
+    for (size_t head = 0; head < heads; head++, row += d) {
+        const size_t at = head * state->n + i;
+        const float *o = state->o + at * d, factor = 1.0f / state->sum[at];
         for (size_t j = 0; j < d; j++) row[j] = o[j] * factor;
     }
 }

@@ -26,7 +26,7 @@
 
 struct exact_attention {
     size_t n;                 // N
-    float *o;                 // (N, D)
+    float *o;                 // (heads, N, d)
     float *max, *sum, *error; // (heads, N): m, l, e
     // Workspace, shared by all blocks.
     uint32_t *others;        // (N) rows not in M
