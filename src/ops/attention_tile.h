@@ -53,7 +53,9 @@ struct tile {
     size_t rows[TILE];      // of the queries in q and y
     struct softmax_state state[TILE];
     float scores[TILE * BLOCK];
-    uint16_t weights[TILE * BLOCK]; // P in bf16; in f32 it takes the place of the scores
+    // P in bf16 (in f32 it takes the place of the scores). Weights of an odd number of keys end with a zero, for
+    // the last row behind all of them.
+    uint16_t weights[TILE * BLOCK + 1];
     float *o, *h, *w;
 };
 

@@ -15,18 +15,18 @@ struct update {
     struct rows fresh;
     const uint32_t *index;
     size_t n_changed, n_others;
-    unsigned char *all, *old, *new; // panels of all rows, of M before and after
-    size_t all_bytes, part_bytes;   // of a head
+    unsigned char *all, *turned;    // panels of all rows; of M as it is, then as it was
+    size_t all_bytes, turned_bytes; // of a head
     atomic_uint_fast64_t afresh;    // rows beyond M
     atomic_bool wild;               // a key or value of M, old or new, is not finite
 };
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d) {
-    // All rows, and twice at most half of them: as three sequences of 2 n keys.
+    // All rows, and twice at most half of them: as two sequences of n keys.
     size_t keys;
     return checked_multiply(&keys, n, 2) &&
-           ops_attention_panels(bytes, kernels, format, keys, 3, heads, d);
+           ops_attention_panels(bytes, kernels, format, keys, 2, heads, d);
 }
 
 static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
@@ -128,39 +128,38 @@ static bool is_wild(const void *numbers, size_t bytes, enum format format) {
 // What is not finite cannot be subtracted again. Encoded keys need no look: a scale that is not finite makes every
 // score NaN, and rows with NaN are computed afresh.
 static void look_for_wild(struct update *run, const unsigned char *panels) {
-    const size_t keys = attention_key_bytes(&run->attention, run->n_changed);
+    const size_t keys = attention_key_bytes(&run->attention, 2 * run->n_changed);
     const size_t first = run->attention.shape->int8_scores ? keys : 0;
-    if (is_wild(panels + first, run->part_bytes - first, run->attention.format))
+    if (is_wild(panels + first, run->turned_bytes - first, run->attention.format))
         atomic_store(&run->wild, true);
 }
 
-// A head's columns of the fresh rows into the buffers.
-static void store_fresh(const struct update *run, size_t head) {
+// A head's columns of the fresh rows into the buffers, and what stood there behind the fresh rows.
+static void turn_over(const struct update *run, size_t head) {
     const struct attention *attention = &run->attention;
     const size_t d = attention->shape->d, width = attention->shape->heads * d;
-    const struct rows to[] = {attention->q, attention->k, attention->v};
+    const struct rows buffers[] = {attention->q, attention->k, attention->v};
     for (size_t part = 0; part < 3; part++) {
-        const struct rows from = rows_columns(run->fresh, part * width + head * d);
+        const struct rows buffer = rows_columns(buffers[part], head * d),
+                          turned = rows_columns(run->fresh, part * width + head * d);
+        const size_t bytes = d * format_bytes(turned.format);
         for (size_t i = 0; i < run->n_changed; i++) {
-            memcpy(rows_at(rows_columns(to[part], head * d), run->index[i]), rows_at(from, i),
-                   d * format_bytes(from.format));
+            void *kept = rows_at(buffer, run->index[i]);
+            memcpy(rows_at(turned, run->n_changed + i), kept, bytes);
+            memcpy(kept, rows_at(turned, i), bytes);
         }
     }
 }
 
-// A head's panels: M as it was and as it is, and all rows as they are.
+// A head's panels: M as it is and as it was, and all rows.
 static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
     struct update *run = argument;
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
-    unsigned char *old = run->old + head * run->part_bytes,
-                  *new = run->new + head * run->part_bytes;
-    attention_pack(&run->attention, old, run->attention.k, run->attention.v, run->index,
-                   run->n_changed, head, scratch);
-    attention_pack(&run->attention, new, rows_columns(run->fresh, width),
-                   rows_columns(run->fresh, 2 * width), NULL, run->n_changed, head, scratch);
-    look_for_wild(run, old);
-    look_for_wild(run, new);
-    store_fresh(run, head);
+    unsigned char *turned = run->turned + head * run->turned_bytes;
+    turn_over(run, head);
+    attention_pack(&run->attention, turned, rows_columns(run->fresh, width),
+                   rows_columns(run->fresh, 2 * width), NULL, 2 * run->n_changed, head, scratch);
+    look_for_wild(run, turned);
     pack_all_task(argument, head, thread, scratch);
 }
 
@@ -174,12 +173,11 @@ static void rescale(struct update *run, struct tile *tile, struct turnover *turn
                     size_t at, float c) {
     attention_scale_row(tile->o + i * run->attention.shape->d, run->attention.shape->d, c);
     tile->state[i].sum *= c;
-    turnover->removed[i] *= c;
     turnover->added[i] *= c;
     run->state->error[at] *= c * c;
 }
 
-// Scores of the tile's rows with `some` keys of M from `first` on.
+// Scores of the tile's rows with turned keys [first, first + some).
 static void score(const struct update *run, struct tile *tile, size_t rows,
                   const unsigned char *keys, size_t first, size_t some) {
     const struct attention *attention = &run->attention;
@@ -194,31 +192,50 @@ static void score(const struct update *run, struct tile *tile, size_t rows,
     attention_score(attention, tile, rows, keys, first, some, relative != NULL);
 }
 
-// Takes the terms of `some` old keys from the tile's rows, or adds those of new ones.
+// Weights of row i from its scores: of `added` new keys, then of `removed` old ones.
+static void weigh(struct update *run, struct tile *tile, struct turnover *turnover, size_t i,
+                  size_t head, size_t added, size_t removed) {
+    const struct attention *attention = &run->attention;
+    const enum format format = attention->format;
+    const float scale = attention->shape->scale;
+    float *scores = tile->scores + i * BLOCK;
+    uint16_t *halves = tile->weights + i * BLOCK;
+    const bool half = format == FORMAT_BF16;
+    struct softmax_state *state = &tile->state[i];
+    tile->p_rows[i] = half ? (void *)halves : scores;
+    if (added > 0) {
+        struct softmax_state part = {state->max, 0.0f};
+        const float c = attention->kernels->softmax_kept[format](
+            half ? (void *)halves : scores, scores, added, scale, false, &part);
+        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
+        *state = (struct softmax_state){part.max, state->sum + part.sum};
+        turnover->added[i] += part.sum;
+    }
+    if (removed > 0) {
+        // m covered these when they were added. Where it does not, as they come from a snapshot that other
+        // instructions have made, the row is computed afresh.
+        struct softmax_state part = {state->max, 0.0f};
+        const float c = attention->kernels->softmax_kept[format](
+            half ? (void *)(halves + added) : scores + added, scores + added, removed, scale, true,
+            &part);
+        state->sum = c == 1.0f ? state->sum + part.sum : NAN;
+        turnover->removed[i] -= part.sum;
+    }
+}
+
+// Adds the terms of new keys to the tile's rows and takes those of old ones, turned keys [first, first + some).
 static void exchange(struct update *run, struct tile *tile, struct turnover *turnover, size_t rows,
-                     size_t head, const unsigned char *panels, size_t first, size_t some,
-                     bool subtract) {
+                     size_t head, size_t first, size_t some) {
     const struct attention *attention = &run->attention;
     const struct kernels *kernels = attention->kernels;
     const enum format format = attention->format;
-    const size_t d = attention->shape->d, n = run->n_changed;
-    const unsigned char *values = panels + attention_key_bytes(attention, n);
-    score(run, tile, rows, panels, first, some);
-    for (size_t i = 0; i < rows; i++) {
-        float *scores = tile->scores + i * BLOCK;
-        void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
-        struct softmax_state part = {tile->state[i].max, 0.0f};
-        const float c = kernels->softmax_kept[format](weights, scores, some,
-                                                      attention->shape->scale, subtract, &part);
-        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
-        tile->state[i].max = part.max;
-        tile->state[i].sum += part.sum;
-        if (subtract)
-            turnover->removed[i] -= part.sum;
-        else
-            turnover->added[i] += part.sum;
-        tile->p_rows[i] = weights;
-    }
+    const size_t d = attention->shape->d, n = 2 * run->n_changed;
+    const size_t left = run->n_changed - min_size(first, run->n_changed),
+                 added = min_size(some, left);
+    const unsigned char *keys = run->turned + head * run->turned_bytes,
+                        *values = keys + attention_key_bytes(attention, n);
+    score(run, tile, rows, keys, first, some);
+    for (size_t i = 0; i < rows; i++) weigh(run, tile, turnover, i, head, added, some - added);
     kernels->product[format](tile->o, d, tile->p_rows, rows,
                              values + format_lanes(format, first) * kernels->panel * LANE_BYTES,
                              format_lanes(format, n) * kernels->panel * LANE_BYTES, d,
@@ -272,13 +289,9 @@ static void attend_others(struct update *run, size_t head, size_t at, struct til
         place_rows(tile, run->attention.shape, run->state->others, at * TILE, run->n_others);
     load_rows(run, tile, rows, head);
     attention_relative(&run->attention, tile, rows);
-    for (size_t first = 0; first < run->n_changed; first += BLOCK) {
-        const size_t some = min_size(BLOCK, run->n_changed - first);
-        exchange(run, tile, &turnover, rows, head, run->old + head * run->part_bytes, first, some,
-                 true);
-        exchange(run, tile, &turnover, rows, head, run->new + head * run->part_bytes, first, some,
-                 false);
-    }
+    for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
+        exchange(run, tile, &turnover, rows, head, first,
+                 min_size(BLOCK, 2 * run->n_changed - first));
     const size_t failed = store_rows(run, tile, &turnover, rows, head);
     if (failed == 0) return;
     compute_rows(run, tile, failed, head);
@@ -307,8 +320,8 @@ static size_t list_others(struct exact_attention *state, const uint32_t *index, 
             state->others[n_others++] = (uint32_t)i;
     }
     for (size_t i = 0; relative && i < n_changed; i++) {
-        state->key_y[i] = (uint32_t)(index[i] / relative->width);
-        state->key_x[i] = (uint32_t)(index[i] % relative->width);
+        state->key_y[i] = state->key_y[n_changed + i] = (uint32_t)(index[i] / relative->width);
+        state->key_x[i] = state->key_x[n_changed + i] = (uint32_t)(index[i] % relative->width);
     }
     return n_others;
 }
@@ -327,9 +340,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     run.fresh = fresh;
     run.index = index;
     run.n_changed = n_changed;
-    run.part_bytes = attention_head_bytes(&run.attention, n_changed);
-    run.old = run.all + shape->heads * run.all_bytes;
-    run.new = run.old + shape->heads *run.part_bytes;
+    run.turned_bytes = attention_head_bytes(&run.attention, 2 * n_changed);
+    run.turned = run.all + shape->heads * run.all_bytes;
     run.n_others = list_others(state, index, n_changed, shape->relative);
     exec_run(exec, shape->heads, pack_task, &run);
     if (atomic_load(&run.wild)) {

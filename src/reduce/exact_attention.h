@@ -30,7 +30,7 @@ struct exact_attention {
     float *max, *sum, *error; // (heads, N): m, l, e
     // Workspace, shared by all blocks.
     uint32_t *others;        // (N) rows not in M
-    uint32_t *key_y, *key_x; // (N) the places of M in the grid
+    uint32_t *key_y, *key_x; // (N) the places of M in the grid, twice
     void *panels;            // exact_attention_panels bytes, aligned to 64
 };
 
@@ -42,8 +42,8 @@ bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum f
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape);
 
-// Rows index[0..n_changed), ascending, of qkv become `fresh` (n_changed, 3D): here, in qkv too. Returns how
-// many pairs of row and head were computed afresh beyond those of M.
+// Rows index[0..n_changed), ascending, of qkv become `fresh` (n_changed, 3D): here, in qkv too. Behind its rows,
+// `fresh` has room for what they replace. Returns how many pairs of row and head were computed afresh beyond those of M.
 uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
                                 struct rows fresh, const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape);

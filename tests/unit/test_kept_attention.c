@@ -33,7 +33,8 @@ static unsigned char *pack_table(const struct attending *a, const float *table, 
     assert_true(ops_table_bytes(&bytes, &a->bench.kernels, format, n, a->d));
     unsigned char *panels = make_bytes(bytes),
                   *encoded = make_bytes(n * format_row_bytes(format, a->d));
-    ops_table_pack(panels, &a->bench.kernels, format, table, n, a->d, attention_scale(a->d), encoded);
+    ops_table_pack(panels, &a->bench.kernels, format, table, n, a->d, attention_scale(a->d),
+                   encoded);
     free(encoded);
     return panels;
 }
@@ -355,6 +356,34 @@ static void exact_stays_exact(void **state) {
     }
 }
 
+// More keys than a block of them holds: blocks of new ones, of old ones and of both, even and odd.
+static void blocks_of_keys(void **state) {
+    (void)state;
+    static const size_t counts[] = {127, 128, 129, 255, 256, 257, 299};
+    const struct regime *regime = &regimes[1];
+    for (size_t k = 0; k < sizeof precise / sizeof *precise; k++) {
+        if (cpu_detect() < precise[k].needs) continue;
+        struct attending a;
+        struct random random = {15};
+        open_attending(&a, 24, 25, 1, 16, precise[k].format, cpu_detect(), 2, false);
+        a.shape.int8_scores = precise[k].int8_scores;
+        for (size_t i = 0; i < a.n; i++) {
+            for (size_t c = 0; c < 3 * a.width; c++)
+                put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
+        }
+        flush_exact(&a);
+        uint32_t *index = calloc(a.n, sizeof *index);
+        for (size_t step = 0; step < sizeof counts / sizeof *counts; step++) {
+            pick_rows(&random, index, a.n, counts[step]);
+            make_fresh(&a, &random, regime, index, counts[step], false, step);
+            update_exact(&a, index, counts[step]);
+            assert_true(worst_row(&a) <= precise[k].bound);
+        }
+        free(index);
+        close_attending(&a);
+    }
+}
+
 // Rows that are not numbers, or infinite in their values or keys alone, spoil every other as long as they are there, and
 // nothing afterwards.
 static void not_a_number_leaves_no_trace(void **state) {
@@ -417,9 +446,8 @@ static void threads_change_nothing(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) exact_steps = strtoull(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(delta_is_the_recurrence),
-        cmocka_unit_test(exact_stays_exact),
-        cmocka_unit_test(not_a_number_leaves_no_trace),
+        cmocka_unit_test(delta_is_the_recurrence), cmocka_unit_test(exact_stays_exact),
+        cmocka_unit_test(blocks_of_keys),          cmocka_unit_test(not_a_number_leaves_no_trace),
         cmocka_unit_test(threads_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
