@@ -29,6 +29,9 @@ struct exec {
 typedef void exec_task(void *argument, size_t task, size_t thread, void *scratch);
 void exec_run(struct exec *exec, size_t n_tasks, exec_task *task, void *argument);
 
+// How many of some rows a task takes: at most `most`, and so many that every thread gets the same number of tasks.
+size_t exec_rows_a_task(const struct exec *exec, size_t rows, size_t most);
+
 // Rows of numbers, F32 or BF16.
 struct rows {
     void *data;

@@ -23,13 +23,16 @@ void exec_run(struct exec *exec, size_t n_tasks, exec_task *task, void *argument
     pool_run(exec->pool, n_tasks, run_task, &run);
 }
 
+size_t exec_rows_a_task(const struct exec *exec, size_t rows, size_t most) {
+    const size_t threads = pool_threads(exec->pool), rounds = ceil_div(rows, threads * most);
+    return max_size(ceil_div(rows, threads * max_size(rounds, 1)), 1);
+}
+
 /* ---- tasks of rows ------------------------------------------------------------------------- */
 
-// Rows a task takes: at most GEMM_MAX_ROWS, and so many that every thread gets the same number of tasks.
+// Those of a product.
 static size_t rows_per_task(const struct exec *exec, size_t rows) {
-    const size_t threads = pool_threads(exec->pool);
-    const size_t rounds = ceil_div(rows, threads * GEMM_MAX_ROWS);
-    return max_size(ceil_div(rows, threads * max_size(rounds, 1)), 1);
+    return exec_rows_a_task(exec, rows, GEMM_MAX_ROWS);
 }
 
 // Takes aligned blocks from a task's scratch memory.

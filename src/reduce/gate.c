@@ -2,12 +2,15 @@
 
 #include "core/checked.h"
 
-enum { ROWS_A_TASK = 16 };
+// At most so many rows a task: where there are few, each thread gets the same ones at every gate, and finds them
+// in its own cache.
+enum { MOST_ROWS = 128 };
 
 struct run {
     const struct exec *exec;
     struct gate *gate;
     const struct gate_source *source;
+    size_t rows; // of a task
     bool flush;
 };
 
@@ -16,8 +19,8 @@ static void measure_task(void *argument, size_t task, size_t thread, void *scrat
     const struct run *run = argument;
     const struct gate_source *source = run->source;
     struct gate *gate = run->gate;
-    const size_t end = min_size((task + 1) * ROWS_A_TASK, gate->n);
-    for (size_t i = task * ROWS_A_TASK; i < end; i++) {
+    const size_t end = min_size((task + 1) * run->rows, gate->n);
+    for (size_t i = task * run->rows; i < end; i++) {
         if (source->advance) source->advance(source->argument, i);
         if (run->flush) {
             source->read(source->argument, i, rows_at(gate->u, i));
@@ -34,22 +37,27 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
     (void)scratch;
     const struct run *run = argument;
     struct gate *gate = run->gate;
-    const size_t end = min_size((task + 1) * ROWS_A_TASK, gate->picked);
-    for (size_t i = task * ROWS_A_TASK; i < end; i++) {
+    const size_t end = min_size((task + 1) * run->rows, gate->picked);
+    for (size_t i = task * run->rows; i < end; i++) {
         const uint32_t row = gate->index[i];
         run->source->read(run->source->argument, row, rows_at(gate->u, row));
     }
 }
 
+static void run_rows(struct exec *exec, size_t n, exec_task *task, struct run *run) {
+    run->rows = exec_rows_a_task(exec, n, MOST_ROWS);
+    exec_run(exec, ceil_div(n, run->rows), task, run);
+}
+
 bool gate_step(struct exec *exec, struct gate *gate, const struct gate_source *source,
                const struct policy *policy, bool flush) {
-    struct run run = {exec, gate, source, flush};
+    struct run run = {exec, gate, source, .flush = flush};
     const struct policy everything = {.kind = POLICY_ALL};
     bool pending;
-    exec_run(exec, ceil_div(gate->n, ROWS_A_TASK), measure_task, &run);
+    run_rows(exec, gate->n, measure_task, &run);
     gate->picked = policy_select(flush ? &everything : policy, gate->index, gate->squares,
                                  gate->waited, gate->keys, gate->n, &pending);
-    if (!flush) exec_run(exec, ceil_div(gate->picked, ROWS_A_TASK), accept_task, &run);
+    if (!flush) run_rows(exec, gate->picked, accept_task, &run);
     return pending;
 }
 
