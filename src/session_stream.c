@@ -248,5 +248,6 @@ vdt_status vdt_session_load(vdt_session *session, const void *bytes, size_t n_by
         return status_fail(error, VDT_ERROR_FORMAT,
                            "snapshot: damaged: its checksum does not match");
     memcpy(stream->begin, state, stream->bytes);
+    stream->settled = false;
     return VDT_OK;
 }

@@ -8,14 +8,10 @@
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-// One block's step, as its gates see it.
-struct block_step {
-    struct stream *stream;
-    struct stream_block *block;
-    const struct block *weights;
-    const float
-        *before; // (N, D) what x still lacks when the block begins; NULL: x is yet to be copied
-};
+// The residual stream x is what was embedded and, in their order, the buffers that blocks add to it: 2b stand for
+// the projection's of block b, 2b + 1 for its MLP's. It is kept from step to step; a row in which nothing has
+// changed is not summed again.
+enum { ROW_SETTLED, ROW_BEHIND, ROW_LIVE };
 
 static void add_row(float *to, const float *from, size_t d) {
     for (size_t i = 0; i < d; i++) to[i] += from[i];
@@ -25,21 +21,79 @@ static float *stream_row(const struct stream *stream, size_t i) {
     return stream->encoder->x + i * stream->encoder->geometry->d;
 }
 
-// The input of the block: the buffer of the MLP before it is added, or the embedding copied.
-static void begin_row(void *argument, size_t i) {
-    const struct block_step *step = argument;
-    const size_t d = step->stream->encoder->geometry->d;
-    float *x = stream_row(step->stream, i);
-    if (step->before)
-        add_row(x, step->before + i * d, d);
-    else
-        memcpy(x, step->stream->embedded + i * d, d * sizeof *x);
+static const float *buffer_row(const struct stream *stream, size_t buffer, size_t i) {
+    const struct stream_block *block = &stream->blocks[buffer / 2];
+    return (buffer % 2 ? block->mlp : block->proj) + i * stream->encoder->geometry->d;
 }
 
-static void add_proj_row(void *argument, size_t i) {
+static void sum_row(const struct stream *stream, size_t i, size_t buffers, float *x) {
+    const size_t d = stream->encoder->geometry->d;
+    memcpy(x, stream->embedded + i * d, d * sizeof *x);
+    for (size_t k = 0; k < buffers; k++) add_row(x, buffer_row(stream, k, i), d);
+}
+
+// Row i of x with `buffers` of them, one more than before, where it is not settled.
+static void advance_row(const struct stream *stream, size_t i, size_t buffers) {
+    const size_t d = stream->encoder->geometry->d;
+    if (stream->rows[i] == ROW_SETTLED) return;
+    if (stream->rows[i] == ROW_LIVE) {
+        add_row(stream_row(stream, i), buffer_row(stream, buffers - 1, i), d);
+        return;
+    }
+    sum_row(stream, i, buffers, stream_row(stream, i));
+    stream->rows[i] = ROW_LIVE;
+}
+
+// Rows `first` + index[0..n) of something that x sums have changed.
+static void unsettle(struct stream *stream, size_t first, const uint32_t *index, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *row = &stream->rows[first + index[i]];
+        if (*row == ROW_SETTLED) *row = ROW_BEHIND;
+    }
+}
+
+// Before anything of a step is known. Features of a layer in between are read from every row there.
+static void settle(struct stream *stream) {
+    const struct encoder *encoder = stream->encoder;
+    const bool between =
+        encoder->n_features > 0 && encoder->options.layer < encoder->geometry->blocks;
+    const bool kept = stream->settled && !stream->first && !between;
+    memset(stream->rows, kept ? ROW_SETTLED : ROW_BEHIND, encoder->tokens);
+}
+
+/* ---- what gates read ----------------------------------------------------------------------- */
+
+// One block's step, as its gates see it.
+struct block_step {
+    struct stream *stream;
+    struct stream_block *block;
+    const struct block *weights;
+    size_t buffers; // that x holds at the gate of a norm
+    bool windowed;  // attention meets in windows
+};
+
+// Whether row i of x may differ from the last step's; then brings it up to date.
+static bool moves_row(void *argument, size_t i) {
     const struct block_step *step = argument;
-    const size_t d = step->stream->encoder->geometry->d;
-    add_row(stream_row(step->stream, i), step->block->proj + i * d, d);
+    advance_row(step->stream, i, step->buffers);
+    return step->stream->rows[i] != ROW_SETTLED;
+}
+
+static size_t window_of(const struct encoder *encoder, size_t token) {
+    const struct windows *windows = &encoder->windows;
+    return token / encoder->grid.w / windows->side * windows->columns +
+           token % encoder->grid.w / windows->side;
+}
+
+// Whether attention's output may differ from the last step's in row i: where its window holds a row that passed,
+// and everywhere where all rows meet.
+static bool moves_mixed(void *argument, size_t i) {
+    const struct block_step *step = argument;
+    const struct stream *stream = step->stream;
+    const struct gate *gate = &step->block->qkv_gate;
+    if (!stream->settled || gate->picked == 0) return !stream->settled;
+    return !step->windowed || gate->picked == gate->n ||
+           stream->touched[window_of(stream->encoder, i)];
 }
 
 static void norm_row(const struct block_step *step, size_t i, void *row, const struct norm *norm,
@@ -47,10 +101,14 @@ static void norm_row(const struct block_step *step, size_t i, void *row, const s
     const struct encoder *encoder = step->stream->encoder;
     const struct kernels *kernels = &encoder->context->kernels;
     const size_t d = encoder->geometry->d;
-    float normal[LIMIT_D];
+    float summed[LIMIT_D], normal[LIMIT_D];
+    const float *x = stream_row(step->stream, i);
+    if (step->stream->rows[i] == ROW_SETTLED) { // it waited, and x is that behind the last block
+        sum_row(step->stream, i, step->buffers, summed);
+        x = summed;
+    }
     float *out = format == FORMAT_F32 ? row : normal;
-    kernels->layernorm_f32(out, stream_row(step->stream, i), norm->weight, norm->bias, d,
-                           norm->eps);
+    kernels->layernorm_f32(out, x, norm->weight, norm->bias, d, norm->eps);
     if (format != FORMAT_F32) kernels->encode[format](row, out, d);
 }
 
@@ -100,11 +158,7 @@ static size_t list_windows(struct stream *stream, const uint32_t *index, size_t 
     const size_t total = all->rows * all->columns, keys = all->side * all->side;
     size_t count = 0;
     memset(stream->touched, 0, total * sizeof *stream->touched);
-    for (size_t i = 0; i < n; i++) {
-        const size_t y = index[i] / stream->encoder->grid.w / all->side,
-                     x = index[i] % stream->encoder->grid.w / all->side;
-        stream->touched[y * all->columns + x] = true;
-    }
+    for (size_t i = 0; i < n; i++) stream->touched[window_of(stream->encoder, index[i])] = true;
     some->q_starts[0] = some->k_starts[0] = 0;
     for (size_t i = 0; i < total; i++) {
         if (!stream->touched[i]) continue;
@@ -202,11 +256,13 @@ static void embed(struct stream *stream, const vdt_clip *frame) {
                           d, norm);
         }
     }
+    settle(stream);
     if (n == 0) return;
     patch_embed_forward(&encoder->exec, &patch_embed, rows, &changed, frame, 1, &encoder->grid);
     if (norm->weight) ops_layernorm(&encoder->exec, rows, d, rows, d, n, d, norm);
     ops_scatter(&encoder->exec, rows_f32(stream->embedded + encoder->prefix * d, d), stream->index,
                 rows_f32(rows, d), n, d * sizeof *rows);
+    unsettle(stream, encoder->prefix, stream->index, n);
 }
 
 static void pass_gate(struct stream *stream, size_t number, struct gate *gate,
@@ -229,6 +285,7 @@ static void project(struct stream *stream, struct stream_block *block, const str
     ops_linear_at(&encoder->exec, w, rows, gate->u, gate->index, gate->picked, GEMM_PLAIN);
     ops_scatter(&encoder->exec, rows_f32(block->proj, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
+    unsettle(stream, 0, gate->index, gate->picked);
 }
 
 static void run_mlp(struct stream *stream, struct stream_block *block, const struct mlp *mlp) {
@@ -240,6 +297,7 @@ static void run_mlp(struct stream *stream, struct stream_block *block, const str
     ops_mlp_at(&encoder->exec, mlp, rows, gate->u, gate->index, gate->picked);
     ops_scatter(&encoder->exec, rows_f32(block->mlp, d), gate->index, rows, gate->picked,
                 d * sizeof(float));
+    unsettle(stream, 0, gate->index, gate->picked);
 }
 
 static void run_block(struct stream *stream, size_t i, float *features) {
@@ -248,10 +306,11 @@ static void run_block(struct stream *stream, size_t i, float *features) {
         [STREAM_FULL] = full_row, [STREAM_EXACT] = exact_row, [STREAM_DELTA] = delta_row};
     struct stream_block *block = &stream->blocks[i];
     const struct block *weights = &encoder->weights->blocks[i];
-    struct block_step step = {stream, block, weights, i > 0 ? stream->blocks[i - 1].mlp : NULL};
+    const bool windowed = encoder->windows.side > 0 && encoder->geometry->windowed[i];
+    struct block_step step = {stream, block, weights, .buffers = 2 * i, .windowed = windowed};
     const struct gemm_epilogue to_qkv = {.activation = ACTIVATION_NONE,
                                          .format = encoder->qkv.format};
-    pass_gate(stream, 3 * i, &block->qkv_gate, &(struct gate_source){begin_row, norm1_row, &step});
+    pass_gate(stream, 3 * i, &block->qkv_gate, &(struct gate_source){moves_row, norm1_row, &step});
     if (features && encoder->options.layer == i)
         encoder_read_features(encoder, encoder->x, features, 0);
     if (block->qkv_gate.picked > 0) {
@@ -263,10 +322,11 @@ static void run_block(struct stream *stream, size_t i, float *features) {
     const uint64_t afresh = attend(stream, i);
     const size_t picked_qkv = block->qkv_gate.picked;
     pass_gate(stream, 3 * i + 1, &block->proj_gate,
-              &(struct gate_source){NULL, mixed_row[block->kind], &step});
+              &(struct gate_source){moves_mixed, mixed_row[block->kind], &step});
     project(stream, block, weights->attention.proj);
+    step.buffers++;
     pass_gate(stream, 3 * i + 2, &block->mlp_gate,
-              &(struct gate_source){add_proj_row, norm2_row, &step});
+              &(struct gate_source){moves_row, norm2_row, &step});
     run_mlp(stream, block, &weights->mlp);
     const size_t picked[3] = {picked_qkv, block->proj_gate.picked, block->mlp_gate.picked};
     stream->afresh += afresh;
@@ -279,10 +339,8 @@ static void run_block(struct stream *stream, size_t i, float *features) {
 static void finish_task(void *argument, size_t i, size_t thread, void *scratch) {
     (void)thread;
     (void)scratch;
-    struct stream *stream = argument;
-    const struct encoder *encoder = stream->encoder;
-    const size_t d = encoder->geometry->d;
-    add_row(stream_row(stream, i), stream->blocks[encoder->geometry->blocks - 1].mlp + i * d, d);
+    const struct stream *stream = argument;
+    advance_row(stream, i, 2 * stream->encoder->geometry->blocks);
 }
 
 static int run_blocks(struct stream *stream, vdt_error *error) {
@@ -362,6 +420,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
                            "matrix products: the library underneath failed");
     }
     stream->state->steps = steps + 1;
+    stream->settled = !stream->first;
     stats->blocks_ms = ran - start;
     stats->head_ms = clock_ms() - ran;
     return VDT_OK;

@@ -65,6 +65,8 @@ struct stream {
     float *window; // (snippets, D) class tokens of the last snippets, the oldest first; state
     struct stream_block *blocks;
     // Workspace.
+    uint8_t *rows;          // (N) how far x is, row by row
+    bool settled;           // x, and the squares of the gates, are those of the last step
     uint32_t *index;        // (N)
     double *squares;        // (N)
     uint64_t *keys;         // (N)

@@ -180,6 +180,7 @@ void stream_layout(struct stream *stream, struct arena *arena) {
     const size_t n = encoder->tokens, blocks = encoder->geometry->blocks;
     arena->used = arena->peak; // what the encoder overlays stays its own
     stream->blocks = arena_take(arena, blocks, sizeof *stream->blocks);
+    stream->rows = arena_take(arena, n, sizeof *stream->rows);
     stream->index = arena_take(arena, n, sizeof *stream->index);
     stream->squares = arena_take(arena, n, sizeof *stream->squares);
     stream->keys = arena_take(arena, n, sizeof *stream->keys);
@@ -191,12 +192,13 @@ void stream_layout(struct stream *stream, struct arena *arena) {
     layout_state(stream, arena);
     layout_panels(stream, arena);
     layout_windows(stream, arena);
+    double *squares = arena_take(arena, 3 * blocks, n * sizeof *squares);
     for (size_t i = 0; stream->blocks && i < blocks; i++) {
         struct gate *gates[] = {&stream->blocks[i].qkv_gate, &stream->blocks[i].proj_gate,
                                 &stream->blocks[i].mlp_gate};
         for (size_t g = 0; g < 3; g++) {
             gates[g]->index = stream->index;
-            gates[g]->squares = stream->squares;
+            gates[g]->squares = squares + (3 * i + g) * n;
             gates[g]->keys = stream->keys;
         }
     }

@@ -211,14 +211,11 @@ static void weigh(struct update *run, struct tile *tile, struct turnover *turnov
         *state = (struct softmax_state){part.max, state->sum + part.sum};
         turnover->added[i] += part.sum;
     }
-    if (removed > 0) {
-        // m covered these when they were added. Where it does not, as they come from a snapshot that other
-        // instructions have made, the row is computed afresh.
+    if (removed > 0) { // m covered them when they were added: it stays
         struct softmax_state part = {state->max, 0.0f};
-        const float c = attention->kernels->softmax_kept[format](
-            half ? (void *)(halves + added) : scores + added, scores + added, removed, scale, true,
-            &part);
-        state->sum = c == 1.0f ? state->sum + part.sum : NAN;
+        attention->kernels->softmax_kept[format](half ? (void *)(halves + added) : scores + added,
+                                                 scores + added, removed, scale, true, &part);
+        state->sum += part.sum;
         turnover->removed[i] -= part.sum;
     }
 }

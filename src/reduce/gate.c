@@ -21,10 +21,10 @@ static void measure_task(void *argument, size_t task, size_t thread, void *scrat
     struct gate *gate = run->gate;
     const size_t end = min_size((task + 1) * run->rows, gate->n);
     for (size_t i = task * run->rows; i < end; i++) {
-        if (source->advance) source->advance(source->argument, i);
+        const bool moves = !source->moves || source->moves(source->argument, i);
         if (run->flush) {
             source->read(source->argument, i, rows_at(gate->u, i));
-        } else {
+        } else if (moves) {
             source->read(source->argument, i, scratch);
             gate->squares[i] = run->exec->kernels->distance[gate->u.format](
                 scratch, rows_at(gate->u, i), gate->width);
@@ -40,7 +40,10 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
     const size_t end = min_size((task + 1) * run->rows, gate->picked);
     for (size_t i = task * run->rows; i < end; i++) {
         const uint32_t row = gate->index[i];
-        run->source->read(run->source->argument, row, rows_at(gate->u, row));
+        void *u = rows_at(gate->u, row);
+        run->source->read(run->source->argument, row, u);
+        // Zero, or NaN where a number is not finite.
+        gate->squares[row] = run->exec->kernels->distance[gate->u.format](u, u, gate->width);
     }
 }
 

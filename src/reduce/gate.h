@@ -11,10 +11,11 @@
 #include "ops/ops.h"
 #include "reduce/policy.h"
 
-// The current tokens c. `read` writes row i in the gate's format; `advance`, where there is one, is called
-// once for each row of a step before it is read. Both are called from several threads, each row by one.
+// The current tokens c. `read` writes row i in the gate's format; `moves`, called once for each row of a step
+// before that, says whether it may differ from the last step's (NULL: all may): else it is read only to be passed
+// on. Both are called from several threads, each row by one.
 struct gate_source {
-    void (*advance)(void *argument, size_t i);
+    bool (*moves)(void *argument, size_t i);
     void (*read)(void *argument, size_t i, void *row);
     void *argument;
 };
@@ -23,7 +24,7 @@ struct gate {
     struct rows u; // (n, width); state
     size_t n, width;
     uint32_t *waited; // (n); state
-    double *squares;  // (n) of the last step; workspace
+    double *squares;  // (n) |e|^2, of rows that have passed as it is now; kept from step to step
     uint64_t *keys;   // (n); workspace
     uint32_t *index;  // (n) M; workspace
     size_t picked;    // |M|

@@ -10,6 +10,7 @@ struct bench {
     vdt_context *context;
     vdt_model *model;
     size_t height, width, bytes; // of a frame
+    int32_t layer;               // that sessions read: VDT_LAYER_LAST once opened
 };
 
 enum { MODELS = 4 };
