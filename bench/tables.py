@@ -3,8 +3,8 @@
 
     python bench/tables.py
 
-A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits and
-trials are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
+A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits, trials,
+stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
 their first three cells, the file what stands in them.
 """
 import re
@@ -61,6 +61,30 @@ def trials(rows):
     return "\n".join(lines)
 
 
+STREAMS = {("vitdet-base", "1024", "top:512"): ("ViTDet-B backbone 1024", "512 of 4096"),
+           ("vitdet-base", "672", "top:256"): ("ViTDet-B backbone 672", "256 of 1764"),
+           ("vit-base", "224", "top:24"): ("ViT-B 224", "24 of 197"), ("vit-base", "224", "top:96"): ("ViT-B 224", "96 of 197")}
+
+
+def streams(rows):
+    found = {(row["arch"], row["size"], row["update"], row["precision"]): row for row in rows if row["attention"] == "exact"}
+    lines = ["| | R of N | f32 | bf16 | int8 |", "|---|---|---|---|---|"]
+    for case, (name, share) in STREAMS.items():
+        cells = [found.get((*case, precision)) for precision in PRECISIONS]
+        shown = [f"{float(row['speedup']):.1f} x, {float(row['rate_kept']):.0%}" if row else "" for row in cells]
+        lines.append(f"| {name} | {share} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def published(rows):
+    lines = ["| size, R | its A V product in | its dense run, its step, ms | f32 step | bf16 step |", "|---|---|---|---|---|"]
+    for row in rows:
+        cast = "f32" if row["cast"] == "none" else "bf16"
+        lines.append(f"| {row['size']}, {row['r']} | {cast} | {row['published_dense_ms']}, {row['published_step_ms']} | "
+                     f"{row['f32_step_ms']}, {float(row['f32_speedup']):.1f} x | {row['bf16_step_ms']}, {float(row['bf16_speedup']):.1f} x |")
+    return "\n".join(lines)
+
+
 def evaluated(row):
     """A line of `vidette eval`'s table: clips have a share of kept tokens, streams one of updated tokens."""
     first, second = ("rlt", "tome") if "rlt" in row else ("update", "attention")
@@ -83,8 +107,8 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": table, "limits": limits, "trials": trials}
-    for page in ("README.md", "docs/performance.md", "docs/methods.md"):
+    tables = {"dense": table, "limits": limits, "trials": trials, "stream": streams, "published": published}
+    for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page
         text = path.read_text()
         for name in ("eval_demo", "eval_demo_rlt", "eval_streams"):
