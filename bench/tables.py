@@ -4,7 +4,7 @@
     python bench/tables.py
 
 A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits, trials,
-stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
+fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
 their first three cells, the file what stands in them.
 """
 import re
@@ -85,6 +85,18 @@ def published(rows):
     return "\n".join(lines)
 
 
+def fixed_camera(rows):
+    lines = ["| video, clips | | setting | tubelets kept | MACs | model | end to end | demo model: agreement, cosine |",
+             "|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        if row["setting"] == "dense":
+            continue
+        kept, macs, agreement = (float(row[key]) for key in ("tokens_kept", "macs_done", "demo_agreement"))
+        lines.append(f"| {row['video']}, {row['clips']} | {row['precision']} | {row['setting']} | {kept:.0%} | {macs:.1%} | "
+                     f"{row['model_speedup']} x | {row['wall_speedup']} x | {agreement:.0%}, {row['demo_cosine']} |")
+    return "\n".join(lines)
+
+
 def evaluated(row):
     """A line of `vidette eval`'s table: clips have a share of kept tokens, streams one of updated tokens."""
     first, second = ("rlt", "tome") if "rlt" in row else ("update", "attention")
@@ -107,7 +119,8 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": table, "limits": limits, "trials": trials, "stream": streams, "published": published}
+    tables = {"dense": table, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
+              "published": published}
     for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page
         text = path.read_text()
