@@ -20,8 +20,8 @@ from pathlib import Path
 from results import MACHINE, ROOT, json_lines, machine, save_rows
 
 RESULTS = "limits.csv"
-KEY = ["limit", "case", "precision", "threads"]
-FIELDS = [*MACHINE, *KEY, "value", "unit"]
+KEY = ["limit", "case", "precision", "threads", "unit"]
+FIELDS = [*MACHINE, "limit", "case", "precision", "threads", "value", "unit"]
 PRECISIONS = ("f32", "bf16", "int8")
 GEOMETRIES = (("videomae-base", 224), ("vit-base", 224), ("vit-base", 64), ("vit-small", 80))
 
