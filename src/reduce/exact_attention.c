@@ -168,7 +168,7 @@ struct turnover {
     float removed[TILE], added[TILE];
 };
 
-// The row's reference maximum has moved by the factor c.
+// The row's reference maximum has moved by the factor c. New keys come first: nothing is removed yet.
 static void rescale(struct update *run, struct tile *tile, struct turnover *turnover, size_t i,
                     size_t at, float c) {
     attention_scale_row(tile->o + i * run->attention.shape->d, run->attention.shape->d, c);
