@@ -80,8 +80,10 @@ def published(rows):
     lines = ["| size, R | its A V product in | its dense run, its step, ms | f32 step | bf16 step |", "|---|---|---|---|---|"]
     for row in rows:
         cast = "f32" if row["cast"] == "none" else "bf16"
-        lines.append(f"| {row['size']}, {row['r']} | {cast} | {row['published_dense_ms']}, {row['published_step_ms']} | "
-                     f"{row['f32_step_ms']}, {float(row['f32_speedup']):.1f} x | {row['bf16_step_ms']}, {float(row['bf16_speedup']):.1f} x |")
+        dense, step, f32, bf16 = (f"{float(row[key]):.0f}" for key in ("published_dense_ms", "published_step_ms", "f32_step_ms",
+                                                                       "bf16_step_ms"))
+        lines.append(f"| {row['size']}, {row['r']} | {cast} | {dense}, {step} | {f32}, {float(row['f32_speedup']):.1f} x | "
+                     f"{bf16}, {float(row['bf16_speedup']):.1f} x |")
     return "\n".join(lines)
 
 
