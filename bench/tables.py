@@ -4,8 +4,8 @@
     python bench/tables.py
 
 A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits, trials,
-fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by
-their first three cells, the file what stands in them.
+fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page
+says which rows there are, by their first three cells, the file what stands in them.
 """
 import re
 

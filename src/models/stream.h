@@ -68,7 +68,7 @@ struct stream {
     uint8_t *rows;          // (N) how far x is, row by row
     bool settled;           // x, and the squares of the gates, are those of the last step
     uint32_t *index;        // (N)
-    double *squares;        // (N)
+    double *squares;        // (N) of the pixel test
     uint64_t *keys;         // (N)
     struct windows windows; // those in which something changed
     bool *touched;          // (windows)

@@ -383,9 +383,8 @@ static void head_task(void *argument, size_t task, size_t thread, void *scratch)
     }
 }
 
-enum {
-    HEADS_A_THREAD = 16
-}; // and more are dealt whole: the last one to finish is not waited for long
+// So many and more are dealt whole: the last one to finish is not waited for long.
+enum { HEADS_A_THREAD = 16 };
 
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
                    const struct attention_shape *shape, void *panels) {

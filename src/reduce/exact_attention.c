@@ -145,7 +145,7 @@ static void turn_over(const struct update *run, size_t head) {
         const size_t bytes = d * format_bytes(turned.format);
         for (size_t i = 0; i < run->n_changed; i++) {
             void *kept = rows_at(buffer, run->index[i]);
-            memcpy(rows_at(turned, run->n_changed + i), kept, bytes);
+            if (part > 0) memcpy(rows_at(turned, run->n_changed + i), kept, bytes); // old q: no use
             memcpy(kept, rows_at(turned, i), bytes);
         }
     }
@@ -199,21 +199,21 @@ static void weigh(struct update *run, struct tile *tile, struct turnover *turnov
     const enum format format = attention->format;
     const float scale = attention->shape->scale;
     float *scores = tile->scores + i * BLOCK;
-    uint16_t *halves = tile->weights + i * BLOCK;
-    const bool half = format == FORMAT_BF16;
+    unsigned char *weights =
+        format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : (void *)scores;
     struct softmax_state *state = &tile->state[i];
-    tile->p_rows[i] = half ? (void *)halves : scores;
+    tile->p_rows[i] = weights;
     if (added > 0) {
         struct softmax_state part = {state->max, 0.0f};
-        const float c = attention->kernels->softmax_kept[format](
-            half ? (void *)halves : scores, scores, added, scale, false, &part);
+        const float c =
+            attention->kernels->softmax_kept[format](weights, scores, added, scale, false, &part);
         if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
         *state = (struct softmax_state){part.max, state->sum + part.sum};
         turnover->added[i] += part.sum;
     }
     if (removed > 0) { // m covered them when they were added: it stays
         struct softmax_state part = {state->max, 0.0f};
-        attention->kernels->softmax_kept[format](half ? (void *)(halves + added) : scores + added,
+        attention->kernels->softmax_kept[format](weights + added * format_bytes(format),
                                                  scores + added, removed, scale, true, &part);
         state->sum += part.sum;
         turnover->removed[i] -= part.sum;

@@ -43,7 +43,7 @@ void exact_attention_flush(struct exec *exec, struct exact_attention *state, str
                            const struct attention_shape *shape);
 
 // Rows index[0..n_changed), ascending, of qkv become `fresh` (n_changed, 3D): here, in qkv too. Behind its rows,
-// `fresh` has room for what they replace. Returns how many pairs of row and head were computed afresh beyond those of M.
+// `fresh` has room for the k and v that they replace. Returns how many pairs of row and head were computed afresh beyond those of M.
 uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
                                 struct rows fresh, const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape);

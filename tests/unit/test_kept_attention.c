@@ -210,14 +210,12 @@ struct regime {
     float drift;      // added to every changed row's q and k a step: a lighting ramp
 };
 
-static void put_number(const struct attending *a, struct rows rows, size_t row, size_t column,
-                       float value) {
+static void put_number(struct rows rows, size_t row, size_t column, float value) {
     unsigned char *at = (unsigned char *)rows.data + row * rows.bytes;
     if (rows.format == FORMAT_BF16)
         ((uint16_t *)(void *)at)[column] = bf16_from_f32(value);
     else
         ((float *)(void *)at)[column] = value;
-    (void)a;
 }
 
 // The next rows index[0..m), from the present ones.
@@ -233,7 +231,7 @@ static void make_fresh(struct attending *a, struct random *random, const struct 
             if (spike && c >= a->width && c < 2 * a->width)
                 value = 6.0f * random_float(random, -1.7f, 1.7f) * gain;
             if (c < 2 * a->width) value += regime->drift * sinf((float)step * 0.01f);
-            put_number(a, a->fresh, i, c, value);
+            put_number(a->fresh, i, c, value);
         }
     }
 }
@@ -268,6 +266,15 @@ static void flush_exact(struct attending *a) {
     exact_attention_flush(&a->bench.exec, &a->exact, prepared(a, a->qkv, a->held, a->n), &a->shape);
 }
 
+// Every row at random, then a flush.
+static void start_anywhere(struct attending *a, struct random *random) {
+    for (size_t i = 0; i < a->n; i++) {
+        for (size_t c = 0; c < 3 * a->width; c++)
+            put_number(a->qkv, i, c, random_float(random, -1.7f, 1.7f));
+    }
+    flush_exact(a);
+}
+
 static uint64_t update_exact(struct attending *a, const uint32_t *index, size_t m) {
     const struct rows coming = prepared(a, a->fresh, a->coming, m);
     const uint64_t beyond =
@@ -290,11 +297,7 @@ static double run_regime(const struct regime *regime, enum format format, bool i
     round_table(&a, a.table_h, 15);
     round_table(&a, a.table_w, 17);
     pack_tables(&a);
-    for (size_t i = 0; i < a.n; i++) {
-        for (size_t c = 0; c < 3 * a.width; c++)
-            put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
-    }
-    flush_exact(&a);
+    start_anywhere(&a, &random);
     double worst = worst_row(&a), extra = 0.0;
     uint32_t *index = calloc(a.n, sizeof *index);
     for (size_t step = 0; step < steps; step++) {
@@ -367,11 +370,7 @@ static void blocks_of_keys(void **state) {
         struct random random = {15};
         open_attending(&a, 24, 25, 1, 16, precise[k].format, cpu_detect(), 2, false);
         a.shape.int8_scores = precise[k].int8_scores;
-        for (size_t i = 0; i < a.n; i++) {
-            for (size_t c = 0; c < 3 * a.width; c++)
-                put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
-        }
-        flush_exact(&a);
+        start_anywhere(&a, &random);
         uint32_t *index = calloc(a.n, sizeof *index);
         for (size_t step = 0; step < sizeof counts / sizeof *counts; step++) {
             pick_rows(&random, index, a.n, counts[step]);
@@ -395,18 +394,14 @@ static void not_a_number_leaves_no_trace(void **state) {
         const uint32_t index[3] = {3, 20, 71};
         open_attending(&a, 8, 9, 2, 16, precise[k].format, cpu_detect(), 2, false);
         a.shape.int8_scores = precise[k].int8_scores;
-        for (size_t i = 0; i < a.n; i++) {
-            for (size_t c = 0; c < 3 * a.width; c++)
-                put_number(&a, a.qkv, i, c, random_float(&random, -1.7f, 1.7f));
-        }
-        flush_exact(&a);
+        start_anywhere(&a, &random);
         for (int step = 0; step < 5; step++) {
             for (size_t i = 0; i < 3 * 3 * a.width; i++) {
                 const float value = random_float(&random, -1.7f, 1.7f);
                 const size_t row = i / (3 * a.width), c = i % (3 * a.width);
                 const bool nan = step == 0 && row == 1,
                            inf = row == 1 && c / a.width + (size_t)step == 3 && step < 3;
-                put_number(&a, a.fresh, row, c, nan ? NAN : inf ? INFINITY : value);
+                put_number(a.fresh, row, c, nan ? NAN : inf ? INFINITY : value);
             }
             update_exact(&a, index, 3);
             for (size_t i = 0; i < a.n * a.width; i++)
