@@ -3,9 +3,10 @@
 #include "kernels/kernels.h"
 #include "kernels/x86/exp_avx2.h"
 #include "kernels/x86/lanes_avx2.h"
+#include "kernels/x86/leave_vectors.h"
 
 // Lets the maximum grow over the block's logits; returns the factor of what came before.
-static float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+static inline float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
     __m256 largest = _mm256_set1_ps(-INFINITY);
     for (size_t i = 0; i + 8 <= n; i += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(s + i));
     float block = max_avx2(largest);
@@ -18,7 +19,7 @@ static float grow_max(struct softmax_state *state, const float *s, size_t n, flo
 }
 
 // exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
-static float weigh(float *out, const float *s, size_t n, float scale, float max, __m256 sign) {
+static inline float weigh(float *out, const float *s, size_t n, float scale, float max, __m256 sign) {
     const __m256 factor = _mm256_set1_ps(scale * EXP_LOG2E),
                  shift = _mm256_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 8 * 8;
@@ -45,7 +46,7 @@ static float softmax_f32(void *p, const float *s, size_t n, float scale,
     const float correction = grow_max(state, s, n, scale);
     const float sum = weigh(p, s, n, scale, state->max, _mm256_setzero_ps());
     state->sum = state->sum * correction + sum;
-    return correction;
+    return leave_vectors(correction);
 }
 
 static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
@@ -58,7 +59,7 @@ static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bo
         correction = 1.0f;
     const __m256 sign = _mm256_set1_ps(subtract ? -0.0f : 0.0f);
     state->sum = state->sum * correction + weigh(p, s, n, scale, state->max, sign);
-    return correction;
+    return leave_vectors(correction);
 }
 
 static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,

@@ -5,7 +5,7 @@ static inline __m512 signed_ps(__m512 value, __m512i sign) {
 }
 
 // exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
-static float weigh(float *out, const float *s, size_t n, float scale, float max, __m512i sign) {
+static inline float weigh(float *out, const float *s, size_t n, float scale, float max, __m512i sign) {
     const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
     const __m512 shift = _mm512_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 16 * 16;
@@ -31,7 +31,7 @@ static float softmax_f32(void *p, const float *s, size_t n, float scale,
     const float correction = grow_max(state, s, n, scale);
     const float sum = weigh(p, s, n, scale, state->max, _mm512_setzero_si512());
     state->sum = state->sum * correction + sum;
-    return correction;
+    return leave_vectors(correction);
 }
 
 static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
@@ -39,7 +39,7 @@ static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bo
     const float correction = grow_kept(state, s, n, scale);
     const float sum = weigh(p, s, n, scale, state->max, sign_of(subtract));
     state->sum = state->sum * correction + sum;
-    return correction;
+    return leave_vectors(correction);
 }
 
 // Up to 64 floats in registers, read by index without touching memory.

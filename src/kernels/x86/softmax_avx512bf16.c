@@ -9,7 +9,7 @@ static inline __m512 add_bf16(__m512 sums, __m512i values) {
 }
 
 // exp(scale s - max) of the block in bf16, each with `sign` over it; returns the sum of what was written.
-static float weigh(uint16_t *out, const float *s, size_t n, float scale, float max, __m512i sign) {
+static inline float weigh(uint16_t *out, const float *s, size_t n, float scale, float max, __m512i sign) {
     const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
     const __m512 shift = _mm512_set1_ps(max * EXP_LOG2E);
     const __m512i signs = _mm512_or_si512(sign, _mm512_srli_epi32(sign, 16));
@@ -42,7 +42,7 @@ static float softmax_bf16(void *p, const float *s, size_t n, float scale,
     const float correction = grow_max(state, s, n, scale);
     const float sum = weigh(p, s, n, scale, state->max, _mm512_setzero_si512());
     state->sum = state->sum * correction + sum;
-    return correction;
+    return leave_vectors(correction);
 }
 
 static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, bool subtract,
@@ -50,7 +50,7 @@ static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, b
     const float correction = grow_kept(state, s, n, scale);
     const float sum = weigh(p, s, n, scale, state->max, sign_of(subtract));
     state->sum = state->sum * correction + sum;
-    return correction;
+    return leave_vectors(correction);
 }
 
 void softmax_init_avx512bf16(struct kernels *table) {
