@@ -27,11 +27,12 @@ struct product {
 static void product_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct product *product = argument;
     const void *rows[GEMM_MAX_ROWS];
-    const size_t first = task * GEMM_MAX_ROWS;
-    for (size_t i = 0; i < GEMM_MAX_ROWS; i++)
-        rows[i] = product->buffers->x + (first + i) * product->row_bytes;
-    gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows,
-              GEMM_MAX_ROWS, gemm_all_columns(product->gemm), &GEMM_PLAIN, thread, scratch);
+    (void)thread;
+    const size_t most = gemm_task_rows(product->gemm), first = task * most,
+                 n = min_size(most, M - first);
+    for (size_t i = 0; i < n; i++) rows[i] = product->buffers->x + (first + i) * product->row_bytes;
+    gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows, n,
+              gemm_all_columns(product->gemm), &GEMM_PLAIN, scratch);
 }
 
 // Operations a second of the fastest product.
@@ -39,7 +40,8 @@ static int time_tiles(double *rate, struct vdt_context *context, enum format for
                       const struct buffers *buffers, vdt_error *error) {
     struct memory *memory = &context->memory;
     struct gemm *gemm = NULL;
-    int status = gemm_open_whole(&gemm, context->tiles, format, buffers->w, NULL, N, K, error);
+    int status =
+        gemm_open_whole(&gemm, memory, &context->kernels, format, buffers->w, NULL, N, K, error);
     if (status) return status;
     struct exec exec = {.pool = context->pool, .kernels = &context->kernels};
     exec.scratch_bytes = align64(gemm_scratch_bytes(gemm));
@@ -53,7 +55,7 @@ static int time_tiles(double *rate, struct vdt_context *context, enum format for
     double best = INFINITY;
     for (size_t i = 0; !status && i < REPEATS; i++) {
         const double start = clock_ms();
-        exec_run(&exec, M / GEMM_MAX_ROWS, product_task, &product);
+        exec_run(&exec, ceil_div(M, gemm_task_rows(gemm)), product_task, &product);
         best = fmin(best, clock_ms() - start);
     }
     *rate = 2.0 * M * N * K / (best * 1e-3);

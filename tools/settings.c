@@ -126,6 +126,7 @@ static bool set_cpu(struct settings *s, const char *v) {
                  {"avx512", VDT_CPU_AVX512},
                  {"avx512vnni", VDT_CPU_AVX512_VNNI},
                  {"avx512bf16", VDT_CPU_AVX512_BF16},
+                 {"amx", VDT_CPU_AMX},
                  {"best", VDT_CPU_BEST}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(v, names[i].name) != 0) continue;
@@ -278,7 +279,7 @@ static const struct option options[] = {
      "most clips packed into a call (default 0: by their size)"},
     {"repeats", 0, "N", FOR_BENCH, set_repeats, "runs, 0..1000",
      "timed runs (default 0: five seconds, at least 5)"},
-    {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16 or best",
+    {"cpu", 0, "SET", FOR_ALL, set_cpu, "c, avx2, avx512, avx512vnni, avx512bf16, amx or best",
      "highest instruction set to use (default best)"},
     {"update", 0, "WHICH", FOR_UPDATE, set_update, "top:R, fraction:F, threshold:H or all",
      "tokens a stream recomputes: top:R, fraction:F, threshold:H or all"},

@@ -101,6 +101,7 @@ typedef enum vdt_cpu {       // an upper limit on the instructions that kernels 
     VDT_CPU_AVX512 = 2,      // AVX-512 F, BW, DQ, VL
     VDT_CPU_AVX512_VNNI = 3, // and VNNI: int8 products
     VDT_CPU_AVX512_BF16 = 4, // and BF16: bf16 products
+    VDT_CPU_AMX = 5,         // and AMX: matrix units for bf16 and int8
     VDT_CPU_BEST = 255,      // whatever this CPU has
 } vdt_cpu;
 
@@ -134,8 +135,6 @@ VDT_API void vdt_context_close(vdt_context **context);
 VDT_API uint32_t vdt_context_threads(const vdt_context *context); // threads that compute
 VDT_API const char *
 vdt_context_cpu(const vdt_context *context); // the level's name: "c", "avx2", ...
-VDT_API const char *
-vdt_context_gemm(const vdt_context *context); // what multiplies matrices: "onednn", "tiles"
 
 /* ---- model ----------------------------------------------------------------------------------- */
 

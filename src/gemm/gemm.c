@@ -1,17 +1,20 @@
+// Blocks of K over the panel product of the kernel table.
+//
+// W^T lies in panels (kernels.h). The sums of a call's rows over one panel stay in the nearest caches
+// while blocks of K pass, and leave them finished: with bias, activation, residual, in the format that the
+// next reader wants.
+//
+//     for each panel of W                            N columns
+//         for each block of K                        the block of the panel stays in cache
+//             sums += rows x block                   product
+//         y = f(sums + bias)                         finish
+//
+// How many rows and lanes a product takes at a time is the kernels' (product_sizes).
 #include "gemm/gemm.h"
 
 #include <string.h>
 
 #include "core/checked.h"
-#include "gemm/gemm_backend.h"
-
-bool gemm_has_onednn(void) {
-#if defined(VIDETTE_HAVE_ONEDNN)
-    return true;
-#else
-    return false;
-#endif
-}
 
 #if !defined(VIDETTE_HAVE_ONEDNN)
 double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads) {
@@ -20,108 +23,94 @@ double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t
 }
 #endif
 
-static const struct gemm_functions *find_functions(enum gemm_backend backend) {
-#if defined(VIDETTE_HAVE_ONEDNN)
-    if (backend == GEMM_ONEDNN) return &gemm_dnnl_functions;
-#endif
-    return backend == GEMM_TILES ? &gemm_tiles_functions : NULL;
+static const struct product_sizes *sizes_of(const struct gemm *gemm) {
+    return &gemm->kernels->sizes[gemm->format];
 }
 
-int gemm_engine_open(struct gemm_engine **engine, struct memory *memory,
-                     const struct kernels *kernels, enum gemm_backend backend, size_t n_threads,
-                     vdt_error *error) {
-    const struct gemm_functions *functions = find_functions(backend);
-    if (!functions) {
-        return status_fail(error, VDT_ERROR_UNSUPPORTED,
-                           "matrix products: this build is without oneDNN");
-    }
-    struct gemm_engine *opened;
-    const int status = functions->engine_open(&opened, memory, n_threads, error);
-    if (status) return status;
-    opened->functions = functions;
-    opened->memory = memory;
-    opened->kernels = kernels;
-    opened->n_threads = n_threads;
-    *engine = opened;
-    return VDT_OK;
+static size_t panel_bytes(const struct gemm *gemm) {
+    return format_panel_lanes(gemm->format, gemm->k) * gemm->kernels->panel * LANE_BYTES;
 }
 
-void gemm_engine_close(struct gemm_engine **engine) {
-    if (*engine) (*engine)->functions->engine_close(*engine);
-    *engine = NULL;
-}
-
-const char *gemm_engine_name(const struct gemm_engine *engine) {
-    return engine->functions->name;
+static size_t panels_of(const struct gemm *gemm) {
+    return ceil_div(gemm->n, gemm->kernels->panel);
 }
 
 /* ---- weights ------------------------------------------------------------------------------- */
 
-int gemm_open(struct gemm **out, struct gemm_engine *engine, enum format format, size_t n, size_t k,
-              vdt_error *error) {
-    struct memory *memory = engine->memory;
-    struct gemm *gemm = mem_alloc(memory, 1, engine->functions->gemm_size, "weights", error);
+int gemm_open(struct gemm **out, struct memory *memory, const struct kernels *kernels,
+              enum format format, size_t n, size_t k, vdt_error *error) {
+    struct gemm *gemm = mem_alloc(memory, 1, sizeof *gemm, "weights", error);
     if (!gemm) return VDT_ERROR_MEMORY;
-    gemm->engine = engine;
-    gemm->format = format;
-    gemm->n = n;
-    gemm->k = k;
-    gemm->lanes = format_lanes(format, k);
+    *gemm = (struct gemm){.memory = memory,
+                          .kernels = kernels,
+                          .format = format,
+                          .n = n,
+                          .k = k,
+                          .lanes = format_lanes(format, k)};
     gemm->bias = mem_alloc(memory, n, sizeof *gemm->bias, "weights", error);
-    int status = gemm->bias ? VDT_OK : VDT_ERROR_MEMORY;
-    if (!status) status = engine->functions->open(gemm, error);
-    if (status) {
+    if (gemm->bias)
+        gemm->panels = mem_alloc_raw(memory, panels_of(gemm), panel_bytes(gemm), "weights", error);
+    if (!gemm->panels) {
         gemm_close(&gemm);
-    } else {
-        gemm->bytes += n * sizeof(float);
-        *out = gemm;
+        return VDT_ERROR_MEMORY;
     }
-    return status;
-}
-
-void gemm_pack(struct gemm *gemm, size_t first, size_t rows, const float *w, void *scratch) {
-    gemm->engine->functions->pack(gemm, first, rows, w, scratch);
-}
-
-size_t gemm_pack_scratch_bytes(const struct gemm *gemm) {
-    return gemm->engine->functions->pack_scratch_bytes(gemm);
-}
-
-int gemm_seal(struct gemm *gemm, const float *bias, vdt_error *error) {
-    if (bias) memcpy(gemm->bias, bias, gemm->n * sizeof *bias);
-    return gemm->engine->functions->seal(gemm, error);
-}
-
-int gemm_open_whole(struct gemm **out, struct gemm_engine *engine, enum format format,
-                    const float *w, const float *bias, size_t n, size_t k, vdt_error *error) {
-    struct gemm *gemm = NULL;
-    void *scratch = NULL;
-    int status = gemm_open(&gemm, engine, format, n, k, error);
-    if (!status) {
-        scratch = mem_alloc_raw(engine->memory, gemm_pack_scratch_bytes(gemm), 1, "weights", error);
-        if (!scratch) status = VDT_ERROR_MEMORY;
-    }
-    for (size_t first = 0; !status && first < n; first += GEMM_PACK_ROWS) {
-        gemm_pack(gemm, first, min_size(GEMM_PACK_ROWS, n - first), w + first * k, scratch);
-    }
-    if (!status) status = gemm_seal(gemm, bias, error);
-    mem_free(engine->memory, scratch);
-    if (status) {
-        gemm_close(&gemm);
-    } else {
-        *out = gemm;
-    }
-    return status;
+    *out = gemm;
+    return VDT_OK;
 }
 
 void gemm_close(struct gemm **handle) {
     struct gemm *gemm = *handle;
     if (!gemm) return;
-    struct memory *memory = gemm->engine->memory;
-    gemm->engine->functions->close(gemm);
+    struct memory *memory = gemm->memory;
+    mem_free(memory, gemm->panels);
     mem_free(memory, gemm->bias);
     mem_free(memory, gemm);
     *handle = NULL;
+}
+
+size_t gemm_pack_scratch_bytes(const struct gemm *gemm) {
+    return gemm->format == FORMAT_F32 ? 0
+                                      : GEMM_PACK_ROWS * format_row_bytes(gemm->format, gemm->k);
+}
+
+void gemm_pack(struct gemm *gemm, size_t first, size_t rows, const float *w, void *scratch) {
+    const struct kernels *kernels = gemm->kernels;
+    unsigned char *panels = gemm->panels + first / kernels->panel * panel_bytes(gemm);
+    if (gemm->format == FORMAT_F32) {
+        kernels->pack_rows(panels, w, gemm->k * sizeof *w, rows, gemm->lanes);
+        return;
+    }
+    const size_t row_bytes = format_row_bytes(gemm->format, gemm->k);
+    unsigned char *encoded = scratch;
+    for (size_t i = 0; i < rows; i++) {
+        unsigned char *row = encoded + i * row_bytes;
+        kernels->encode[gemm->format](row, w + i * gemm->k, gemm->k);
+        if (gemm->format == FORMAT_I8) format_make_unsigned(row, gemm->k);
+    }
+    kernels->pack_rows(panels, encoded, row_bytes, rows, format_panel_lanes(gemm->format, gemm->k));
+}
+
+void gemm_set_bias(struct gemm *gemm, const float *bias) {
+    memcpy(gemm->bias, bias, gemm->n * sizeof *bias);
+}
+
+int gemm_open_whole(struct gemm **out, struct memory *memory, const struct kernels *kernels,
+                    enum format format, const float *w, const float *bias, size_t n, size_t k,
+                    vdt_error *error) {
+    struct gemm *gemm = NULL;
+    const int status = gemm_open(&gemm, memory, kernels, format, n, k, error);
+    if (status) return status;
+    void *scratch = mem_alloc_raw(memory, gemm_pack_scratch_bytes(gemm), 1, "weights", error);
+    if (!scratch) {
+        gemm_close(&gemm);
+        return VDT_ERROR_MEMORY;
+    }
+    for (size_t first = 0; first < n; first += GEMM_PACK_ROWS)
+        gemm_pack(gemm, first, min_size(GEMM_PACK_ROWS, n - first), w + first * k, scratch);
+    if (bias) gemm_set_bias(gemm, bias);
+    mem_free(memory, scratch);
+    *out = gemm;
+    return VDT_OK;
 }
 
 size_t gemm_n(const struct gemm *gemm) {
@@ -137,22 +126,112 @@ enum format gemm_format(const struct gemm *gemm) {
 }
 
 size_t gemm_bytes(const struct gemm *gemm) {
-    return gemm->bytes;
+    return panels_of(gemm) * panel_bytes(gemm) + gemm->n * sizeof *gemm->bias;
+}
+
+size_t gemm_column_step(const struct gemm *gemm) {
+    return gemm->kernels->panel;
+}
+
+size_t gemm_task_rows(const struct gemm *gemm) {
+    return sizes_of(gemm)->task_rows;
+}
+
+size_t gemm_tile_rows(const struct gemm *gemm) {
+    return sizes_of(gemm)->tile_rows;
+}
+
+size_t gemm_scratch_bytes(const struct gemm *gemm) {
+    return gemm_task_rows(gemm) * gemm->kernels->panel * sizeof(float);
 }
 
 /* ---- products ------------------------------------------------------------------------------ */
 
-size_t gemm_scratch_bytes(const struct gemm *gemm) {
-    return gemm->engine->functions->scratch_bytes(gemm);
+// What one panel of a call adds to y.
+struct panel {
+    const struct gemm *gemm;
+    const unsigned char *lanes; // of W
+    size_t width;               // columns
+    float *sums;                // (rows, kernels->panel)
+    unsigned char *y;
+    size_t y_bytes, width_bytes;
+    struct finish finish;
+};
+
+// What a call for rows from `first` on fetches behind lanes [lane, lane + lanes) of its own: a share of the
+// lanes that follow in the weights, as many calls as these have cache lines each, and at the end Y.
+static struct upcoming upcoming_of(const struct panel *panel, size_t first, size_t lane,
+                                   size_t lanes) {
+    const struct kernels *kernels = panel->gemm->kernels;
+    const size_t call = first / sizes_of(panel->gemm)->call_rows,
+                 row_bytes = kernels->panel * LANE_BYTES;
+    const bool last = lane + lanes == panel->gemm->lanes;
+    const size_t behind = last ? panel_bytes(panel->gemm) : (lane + lanes) * row_bytes;
+    const unsigned char *next = panel->lanes + behind + call * lanes * CACHE_LINE;
+    return (struct upcoming){.panel = call < row_bytes / CACHE_LINE ? next : NULL,
+                             .rows = panel->y + first * panel->y_bytes,
+                             .bytes = panel->y_bytes,
+                             .width = last ? panel->width_bytes : 0};
 }
 
-size_t gemm_column_step(const struct gemm *gemm) {
-    return gemm->engine->functions->column_step(gemm);
+// Lanes [lane, lane + lanes) of one call's rows into its sums.
+static void add_block(const struct panel *panel, const void *const *x, size_t first, size_t rows,
+                      size_t lane, size_t lanes) {
+    const struct gemm *gemm = panel->gemm;
+    const struct kernels *kernels = gemm->kernels;
+    const struct upcoming upcoming = upcoming_of(panel, first, lane, lanes);
+    const void *x_block[GEMM_MAX_ROWS];
+    for (size_t i = 0; i < rows; i++)
+        x_block[i] = (const unsigned char *)x[first + i] + lane * LANE_BYTES;
+    kernels->product[gemm->format](panel->sums + first * kernels->panel, kernels->panel, x_block,
+                                   rows, panel->lanes + lane * kernels->panel * LANE_BYTES,
+                                   panel_bytes(gemm), panel->width, lanes, lane > 0, &upcoming);
 }
 
-int gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
-              struct gemm_columns columns, const struct gemm_epilogue *epilogue, size_t thread,
-              void *scratch) {
-    return gemm->engine->functions->rows(gemm, y, y_bytes, x, rows, columns, epilogue, thread,
-                                         scratch);
+// Rows are finished as soon as their last block is done: of calls for a tile, the stores drain under the next
+// tile's products instead of all at once behind the panel.
+static void run_panel(const struct panel *panel, const void *const *x, size_t rows) {
+    const struct gemm *gemm = panel->gemm;
+    const struct kernels *kernels = gemm->kernels;
+    const struct product_sizes *sizes = sizes_of(gemm);
+    // int8 sums start from an offset behind the row's last lane, so its lanes are not cut.
+    const size_t block = gemm->format == FORMAT_I8 ? gemm->lanes : sizes->call_lanes;
+    for (size_t lane = 0; lane < gemm->lanes; lane += block) {
+        const size_t lanes = min_size(block, gemm->lanes - lane);
+        for (size_t first = 0; first < rows; first += sizes->call_rows) {
+            const size_t some = min_size(sizes->call_rows, rows - first);
+            add_block(panel, x, first, some, lane, lanes);
+            if (lane + lanes < gemm->lanes) continue;
+            kernels->finish(panel->y + first * panel->y_bytes, panel->y_bytes,
+                            panel->sums + first * kernels->panel, kernels->panel, some,
+                            panel->width, &panel->finish);
+        }
+    }
+}
+
+// Columns [first, first + width), first at the beginning of a panel.
+static struct panel panel_at(const struct gemm *gemm, size_t first, size_t width, void *y,
+                             size_t y_bytes, const struct gemm_epilogue *epilogue, void *scratch) {
+    const size_t element = format_bytes(epilogue->format);
+    return (struct panel){.gemm = gemm,
+                          .lanes = gemm->panels + first / gemm->kernels->panel * panel_bytes(gemm),
+                          .width = width,
+                          .sums = scratch,
+                          .y = (unsigned char *)y + first * element,
+                          .y_bytes = y_bytes,
+                          .width_bytes = width * element,
+                          .finish = {.bias = gemm->bias + first,
+                                     .activation = epilogue->activation,
+                                     .accumulate = epilogue->accumulate,
+                                     .format = epilogue->format}};
+}
+
+void gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
+               struct gemm_columns columns, const struct gemm_epilogue *epilogue, void *scratch) {
+    const size_t step = gemm_column_step(gemm), end = columns.first + columns.n;
+    for (size_t first = columns.first; first < end; first += step) {
+        const struct panel panel =
+            panel_at(gemm, first, min_size(step, end - first), y, y_bytes, epilogue, scratch);
+        run_panel(&panel, x, rows);
+    }
 }

@@ -5,31 +5,21 @@
 // some rows on the calling thread; src/ops splits the rows of a whole tensor over the pool. Rows of X are
 // given by pointer, so that gathered rows need no copy. A row of Y has the same bits whatever rows it is
 // computed with, and so has a column of it: any split gives the same result.
-//
-// Two engines stand behind one contract:
-//
-//     gemm_tiles.c   the loops of this library over the panel product of the kernel table; always built
-//     gemm_dnnl.c    oneDNN's matmul on one thread, for CPUs with matrix units; the only file that
-//                    includes it
 #ifndef VIDETTE_GEMM_GEMM_H
 #define VIDETTE_GEMM_GEMM_H
 
 #include "core/mem.h"
 #include "kernels/kernels.h"
 
-struct gemm_engine; // one a context and backend: primitives, machine data
-struct gemm;        // one weight matrix, packed
-
-enum gemm_backend { GEMM_TILES, GEMM_ONEDNN };
-
-// Opens the wanted backend; GEMM_ONEDNN fails with VDT_ERROR_UNSUPPORTED where it is not built in.
-// `kernels` must outlive the engine. n_threads: gemm_rows is called with thread < n_threads.
-int gemm_engine_open(struct gemm_engine **engine, struct memory *memory,
-                     const struct kernels *kernels, enum gemm_backend backend, size_t n_threads,
-                     vdt_error *error);
-void gemm_engine_close(struct gemm_engine **engine);
-const char *gemm_engine_name(const struct gemm_engine *engine); // "tiles", "onednn"
-bool gemm_has_onednn(void);
+// One weight matrix, packed. Members are gemm.c's; they stand here so that memory can be planned from sizes alone.
+struct gemm {
+    struct memory *memory;
+    const struct kernels *kernels;
+    enum format format;
+    size_t n, k, lanes;
+    float *bias;           // (n)
+    unsigned char *panels; // ceil(n / kernels->panel) of them
+};
 
 // The rate of a large product, in flops a second, when oneDNN runs it as it likes best on n_threads of
 // its own: what ours is compared with. 0 where oneDNN is not built in or has no such product.
@@ -39,22 +29,22 @@ double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t
 
 enum { GEMM_PACK_ROWS = 64 };
 
-// Room for W (n, k) in a format that the kernels have, n, k >= 1, zero bias. Several threads may open
-// and pack different weights at once.
-int gemm_open(struct gemm **gemm, struct gemm_engine *engine, enum format format, size_t n,
-              size_t k, vdt_error *error);
+// Room for W (n, k) in a format that the kernels have, n, k >= 1, zero bias. `kernels` must outlive it.
+// Several threads may open and pack different weights at once.
+int gemm_open(struct gemm **gemm, struct memory *memory, const struct kernels *kernels,
+              enum format format, size_t n, size_t k, vdt_error *error);
 
 // Packs rows [first, first + rows) of W, contiguous at w. first is a multiple of GEMM_PACK_ROWS, rows is
 // at most that. scratch: gemm_pack_scratch_bytes. int8 weights get a scale a row.
 void gemm_pack(struct gemm *gemm, size_t first, size_t rows, const float *w, void *scratch);
 size_t gemm_pack_scratch_bytes(const struct gemm *gemm);
 
-// After all rows: bias (n), copied, may be NULL.
-int gemm_seal(struct gemm *gemm, const float *bias, vdt_error *error);
+void gemm_set_bias(struct gemm *gemm, const float *bias); // (n), copied
 
-// The three steps for a matrix that lies in memory as it is, w (n, k).
-int gemm_open_whole(struct gemm **gemm, struct gemm_engine *engine, enum format format,
-                    const float *w, const float *bias, size_t n, size_t k, vdt_error *error);
+// All of it for a matrix that lies in memory as it is, w (n, k), bias (n) or NULL.
+int gemm_open_whole(struct gemm **gemm, struct memory *memory, const struct kernels *kernels,
+                    enum format format, const float *w, const float *bias, size_t n, size_t k,
+                    vdt_error *error);
 
 void gemm_close(struct gemm **gemm);
 size_t gemm_n(const struct gemm *gemm);
@@ -64,7 +54,13 @@ size_t gemm_bytes(const struct gemm *gemm); // memory the packed weights take
 
 /* ---- products ------------------------------------------------------------------------------ */
 
-enum { GEMM_MAX_ROWS = 48 }; // of a call: enough to reuse W, few enough to stay in cache
+enum { GEMM_MAX_ROWS = 256 }; // of a call, for every matrix
+
+// Rows that a call is best given at most (<= GEMM_MAX_ROWS): enough to reuse W, few enough to stay in cache.
+size_t gemm_task_rows(const struct gemm *gemm);
+
+// Rows are best a multiple of this.
+size_t gemm_tile_rows(const struct gemm *gemm);
 
 // What follows the product, while its sums are in cache. Without activation and accumulation, f32:
 // GEMM_PLAIN.
@@ -79,7 +75,7 @@ static const struct gemm_epilogue GEMM_RESIDUAL = {.activation = ACTIVATION_NONE
                                                    .accumulate = true};
 
 // Columns [first, first + n) of Y. first is a multiple of gemm_column_step, and so is n unless it reaches
-// the end; an engine that cannot cut has the whole for its step.
+// the end.
 struct gemm_columns {
     size_t first, n;
 };
@@ -90,14 +86,12 @@ static inline struct gemm_columns gemm_all_columns(const struct gemm *gemm) {
     return (struct gemm_columns){0, gemm_n(gemm)};
 }
 
-// Bytes of scratch memory, aligned to 64, that gemm_rows needs for `gemm`.
+// Bytes of scratch memory, aligned to 64, that gemm_rows needs for `gemm` and at most gemm_task_rows.
 size_t gemm_scratch_bytes(const struct gemm *gemm);
 
 // The columns of y (rows, n), row i at y + i * y_bytes <- x, row i at x[i], encoded in the gemm's format;
-// rows <= GEMM_MAX_ROWS. x and y do not overlap. `thread` names the calling thread among n_threads;
-// scratch is used by this call alone. Allocates nothing. Fails only with VDT_ERROR_LIBRARY.
-int gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
-              struct gemm_columns columns, const struct gemm_epilogue *epilogue, size_t thread,
-              void *scratch);
+// rows <= gemm_task_rows. x and y do not overlap. scratch is used by this call alone. Allocates nothing.
+void gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
+               struct gemm_columns columns, const struct gemm_epilogue *epilogue, void *scratch);
 
 #endif

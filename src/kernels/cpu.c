@@ -1,12 +1,33 @@
 #include "kernels/cpu.h"
 
+#include <stdbool.h>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 // The compiler's runtime asks the CPU (cpuid) and the operating system (xgetbv) together.
 static bool has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+// Linux saves the registers of matrix units only for processes that have asked for it. Asking again is harmless.
+static bool may_use_tiles(void) {
+#if defined(__linux__)
+    enum { REQUEST_FEATURE = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_FEATURE, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+static bool has_amx(void) {
+    unsigned a, b, c, d;
+    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, amx_int8 = 1u << 25,
+                   all = amx_bf16 | amx_tile | amx_int8;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & all) == all && may_use_tiles();
 }
 #endif
 
@@ -17,20 +38,9 @@ vdt_cpu cpu_detect(void) {
     if (!has_avx512()) return VDT_CPU_AVX2;
     if (!__builtin_cpu_supports("avx512vnni")) return VDT_CPU_AVX512;
     if (!__builtin_cpu_supports("avx512bf16")) return VDT_CPU_AVX512_VNNI;
-    return VDT_CPU_AVX512_BF16;
+    return has_amx() ? VDT_CPU_AMX : VDT_CPU_AVX512_BF16;
 #else
     return VDT_CPU_C;
-#endif
-}
-
-bool cpu_has_matrix_units(void) {
-#if defined(__x86_64__)
-    unsigned a, b, c, d;
-    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, amx_int8 = 1u << 25,
-                   all = amx_bf16 | amx_tile | amx_int8;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & all) == all;
-#else
-    return false;
 #endif
 }
 
@@ -41,6 +51,7 @@ const char *cpu_name(vdt_cpu level) {
     case VDT_CPU_AVX512: return "avx512";
     case VDT_CPU_AVX512_VNNI: return "avx512vnni";
     case VDT_CPU_AVX512_BF16: return "avx512bf16";
+    case VDT_CPU_AMX: return "amx";
     case VDT_CPU_BEST: return "best";
     }
     return "unknown";

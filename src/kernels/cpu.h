@@ -1,21 +1,17 @@
 // What this CPU can do, and how far a user lets us go.
 //
 // Levels form a ladder (vdt_cpu): a level has everything below it. Detection asks both the CPU
-// (cpuid) and the operating system (whether it saves the wide registers).
+// (cpuid) and the operating system (whether it saves the wide registers; for those of matrix units the process
+// has to ask, which cpu_detect does).
 #ifndef VIDETTE_KERNELS_CPU_H
 #define VIDETTE_KERNELS_CPU_H
-
-#include <stdbool.h>
 
 #include <vidette/vidette.h>
 
 // The highest level of this machine.
 vdt_cpu cpu_detect(void);
 
-// Whether the CPU has matrix units for bf16 and int8 (AMX) beside its vector units.
-bool cpu_has_matrix_units(void);
-
-// "c", "avx2", "avx512", "avx512vnni", "avx512bf16".
+// "c", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx".
 const char *cpu_name(vdt_cpu level);
 
 #endif

@@ -43,6 +43,10 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     encode_init_avx512bf16(table);
     finish_init_avx512bf16(table);
     softmax_init_avx512bf16(table);
+
+    if (level < VDT_CPU_AMX) return;
+    table->name = cpu_name(VDT_CPU_AMX);
+    product_init_amx(table);
 #else
     (void)level;
 #endif

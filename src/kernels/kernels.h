@@ -40,10 +40,19 @@ struct finish {
     enum format format; // of y: FORMAT_F32 or FORMAT_BF16
 };
 
+// How large the operands of a format's product best are: block sizes as data.
+struct product_sizes {
+    size_t tile_rows; // multiplied at a time: the most efficient number of rows is a multiple of it
+    // Rows and lanes of a call whose sums are still in the nearest cache when it ends. int8 lanes are not cut.
+    size_t call_rows, call_lanes;
+    size_t
+        task_rows; // pass over the weights together: enough to reuse them, few enough for the second cache
+};
+
 enum { CACHE_LINE = 64 }; // bytes
 
 // Memory that a product fetches for what comes after it. A cache line of `panel`, which the next product
-// multiplies with, goes with each lane; rows that will be written, one for each of the product's own, come
+// multiplies with, goes with each lane (of calls for all rows: the whole panel); rows that will be written, one for each of the product's own, come
 // shortly before the end, since the operands would push them out of the nearest cache again.
 struct upcoming {
     const unsigned char *panel; // NULL: none
@@ -61,6 +70,8 @@ struct softmax_state {
 #define KEPT_SLACK 8.0f
 
 enum { MATCH_PANEL = 16 }; // columns of a panel of match_f64, on every set
+
+enum { PRODUCT_CUT = 16 }; // lanes: where a product of bf16 may be cut
 
 // The input pixels that one output pixel reads.
 struct resize_tap {
@@ -84,8 +95,7 @@ struct kernels {
     // int8 numbers stand in them as unsigned bytes, q + 128, and the lane behind them has their rows' scales.
     size_t panel;
 
-    // Rows that a product takes at a time: the most efficient number is a multiple of it.
-    size_t tile_rows;
+    struct product_sizes sizes[FORMATS];
 
     // An encoded row of n numbers. bf16: rounded to nearest even. int8: scale = max |x| / 127, q_i =
     // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0; one with a number that
@@ -104,7 +114,8 @@ struct kernels {
     // F32: each value is one chain over k in ascending order, fused multiply-add on every set but C;
     //     with `accumulate` it starts from C, so cutting k changes no bit.
     //     |error| <= (k + 1) u sum |a b|.
-    // BF16: the same over pairs; subnormal products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
+    // BF16: the same over pairs, or over blocks of PRODUCT_CUT lanes, at whose multiples k may be cut; subnormal
+    //     products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
     // I8: C (+)= (sum a q * scale of A's row) * scale of B's column, the sum exact, each operation rounded;
     //     `lanes` are all of a row's, without its scale.
     // `upcoming` may be NULL; it changes no result.
@@ -215,5 +226,7 @@ void product_init_avx512bf16(struct kernels *table);
 void encode_init_avx512bf16(struct kernels *table);
 void finish_init_avx512bf16(struct kernels *table);
 void softmax_init_avx512bf16(struct kernels *table);
+
+void product_init_amx(struct kernels *table);
 
 #endif

@@ -132,7 +132,10 @@ static void product_i8(float *c, size_t c_stride, const void *const *a, size_t r
 
 void product_init_c(struct kernels *table) {
     table->panel = PANEL;
-    table->tile_rows = 1;
+    for (size_t i = 0; i < FORMATS; i++) {
+        table->sizes[i] = (struct product_sizes){
+            .tile_rows = 1, .call_rows = 1, .call_lanes = 768, .task_rows = 48};
+    }
     table->has_format[FORMAT_F32] = true;
     table->has_format[FORMAT_BF16] = table->has_format[FORMAT_I8] = false;
     table->pack_rows = pack_rows;

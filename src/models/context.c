@@ -35,20 +35,6 @@ static int check_options(const vdt_context_options *options, vdt_error *error) {
     return VDT_OK;
 }
 
-// Our own products win or draw on vector units in every format (docs/performance.md). Matrix units are
-// oneDNN's: it has kernels for them and we have none.
-static int open_engines(struct vdt_context *context, size_t threads, vdt_error *error) {
-    int status = gemm_engine_open(&context->tiles, &context->memory, &context->kernels, GEMM_TILES,
-                                  threads, error);
-    for (size_t i = 0; i < FORMATS; i++) context->engines[i] = context->tiles;
-    if (status || !gemm_has_onednn() || context->cpu != cpu_detect() || !cpu_has_matrix_units())
-        return status;
-    status = gemm_engine_open(&context->onednn, &context->memory, &context->kernels, GEMM_ONEDNN,
-                              threads, error);
-    context->engines[FORMAT_BF16] = context->engines[FORMAT_I8] = context->onednn;
-    return status;
-}
-
 static int open_parts(struct vdt_context *context, const vdt_context_options *options,
                       vdt_error *error) {
     size_t threads = options->threads > 0 ? options->threads : pool_cpus();
@@ -56,9 +42,7 @@ static int open_parts(struct vdt_context *context, const vdt_context_options *op
     const vdt_cpu best = cpu_detect();
     context->cpu = options->cpu == VDT_CPU_BEST ? best : options->cpu;
     kernels_init(&context->kernels, context->cpu);
-    const int status = pool_open(&context->pool, &context->memory, threads, error);
-    if (status) return status;
-    return open_engines(context, threads, error);
+    return pool_open(&context->pool, &context->memory, threads, error);
 }
 
 vdt_status vdt_context_open(vdt_context **out, const vdt_context_options *options,
@@ -87,8 +71,6 @@ vdt_status vdt_context_open(vdt_context **out, const vdt_context_options *option
 void vdt_context_close(vdt_context **handle) {
     if (!handle || !*handle) return;
     struct vdt_context *context = *handle;
-    gemm_engine_close(&context->tiles);
-    gemm_engine_close(&context->onednn);
     pool_close(&context->pool);
     struct memory memory = context->memory; // the context itself lies in it
     mem_free(&memory, context);

@@ -1,17 +1,15 @@
-// What models and sessions share: threads, allocator, kernels, matrix products, callbacks.
+// What models and sessions share: threads, allocator, kernels, callbacks.
 #ifndef VIDETTE_MODELS_CONTEXT_H
 #define VIDETTE_MODELS_CONTEXT_H
 
 #include "core/pool.h"
-#include "gemm/gemm.h"
+#include "kernels/kernels.h"
 
 struct vdt_context {
     struct memory memory;
     struct pool *pool;
     vdt_cpu cpu; // level of the kernels
     struct kernels kernels;
-    struct gemm_engine *tiles, *onednn;   // onednn: NULL unless this CPU's matrix units want it
-    struct gemm_engine *engines[FORMATS]; // which of them multiplies each format
     vdt_progress_fn progress;
     void *progress_user;
 };

@@ -286,7 +286,6 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     vdt_stats done = {0};
     encoder->exec.macs = 0;
     encoder->merge_ms = 0.0;
-    atomic_store(&encoder->exec.status, VDT_OK);
     decide(encoder, clips, n_clips);
     const double decided = clock_ms();
     embed(encoder, clips);
@@ -306,9 +305,5 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     done.head_ms = clock_ms() - ran;
     done.merge_ms = encoder->merge_ms;
     if (stats) *stats = done;
-    if (atomic_load(&encoder->exec.status)) {
-        return status_fail(error, VDT_ERROR_LIBRARY,
-                           "matrix products: the library underneath failed");
-    }
     return VDT_OK;
 }

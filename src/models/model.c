@@ -158,7 +158,7 @@ static struct weight_formats formats_of(const struct vdt_model *model) {
     const bool has_bf16 = model->context->kernels.has_format[FORMAT_BF16];
     return (struct weight_formats){.patch = rough && has_bf16 ? FORMAT_BF16 : FORMAT_F32,
                                    .block = blocks[model->info.precision],
-                                   .engines = model->context->engines};
+                                   .kernels = &model->context->kernels};
 }
 
 static int open_weights(struct vdt_model *model, const char *directory, bool has_eps,

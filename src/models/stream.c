@@ -415,10 +415,6 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
                    encoder->n_features > 0 ? stream->features : NULL, encoder->n_features);
     if (encoder->n_logits > 0)
         memcpy(stream->logits, encoder->logits, encoder->n_logits * sizeof *stream->logits);
-    if (atomic_load(&encoder->exec.status)) {
-        return status_fail(error, VDT_ERROR_LIBRARY,
-                           "matrix products: the library underneath failed");
-    }
     stream->state->steps = steps + 1;
     stream->settled = !stream->first;
     stats->blocks_ms = ran - start;
@@ -444,7 +440,6 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
     const double start = clock_ms();
     vdt_stats local = {0};
     exec->macs = 0;
-    atomic_store(&exec->status, VDT_OK);
     stream->first = stream->state->steps == 0;
     stream->afresh = stream->macs = 0;
     find_changed(stream, frame);

@@ -226,7 +226,7 @@ static int read_matrix(struct builder *builder, struct gemm **out, const struct 
         return status_fail(error, VDT_ERROR_FORMAT, "weights: a matrix has no numbers");
     const enum format format = matrix_format(builder, parts, k);
     struct staging staging = {0};
-    int status = gemm_open(out, builder->formats->engines[format], format, n, k, error);
+    int status = gemm_open(out, builder->memory, builder->formats->kernels, format, n, k, error);
     if (!status) status = open_staging(&staging, builder->memory, *out, error);
     if (!status) status = read_biases(builder, &staging, parts, block, n, error);
     for (size_t first = 0; !status && first < n; first += GEMM_PACK_ROWS) {
@@ -234,7 +234,7 @@ static int read_matrix(struct builder *builder, struct gemm **out, const struct 
         status = read_rows(builder, &staging, parts, block, first, rows, k, error);
         if (!status) gemm_pack(*out, first, rows, staging.w, staging.pack);
     }
-    if (!status) status = gemm_seal(*out, staging.bias, error);
+    if (!status && staging.bias) gemm_set_bias(*out, staging.bias);
     if (!status) count(builder, 0, gemm_bytes(*out));
     close_staging(&staging, builder->memory);
     return status;
@@ -366,7 +366,7 @@ static int build_attention_pool(struct builder *builder, vdt_error *error) {
         pool->q[i] = (float)sum;
     }
     if (!status)
-        status = gemm_open_whole(&pool->kv, builder->formats->engines[FORMAT_F32], FORMAT_F32,
+        status = gemm_open_whole(&pool->kv, builder->memory, builder->formats->kernels, FORMAT_F32,
                                  w + d * d, bias + d, 2 * d, d, error);
     if (!status) count(builder, 0, gemm_bytes(pool->kv) + d * sizeof(float));
     mem_free(builder->memory, probe);

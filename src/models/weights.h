@@ -42,11 +42,11 @@ struct weights {
     uint64_t bytes;      // memory they take here
 };
 
-// The formats that matrices are packed in, and the engine of each.
+// The formats that matrices are packed in, and the kernels that multiply them.
 struct weight_formats {
-    enum format patch;                  // the patch embedding and what is too narrow for int8
-    enum format block;                  // the four matrices of a block
-    struct gemm_engine *const *engines; // by format
+    enum format patch; // the patch embedding and what is too narrow for int8
+    enum format block; // the four matrices of a block
+    const struct kernels *kernels;
 };
 
 // data-less tensors of `map` are made from `seed`. NaN and infinities are VDT_ERROR_NUMERIC.

@@ -21,7 +21,7 @@ static size_t patch_bytes(const struct gemm *projection) {
 
 static size_t patches_bytes(const struct gemm *projection) {
     const size_t row = format_row_bytes(gemm_format(projection), gemm_k(projection));
-    return align64(GEMM_MAX_ROWS * row);
+    return align64(gemm_task_rows(projection) * row);
 }
 
 size_t patch_embed_scratch_bytes(const struct gemm *projection) {
@@ -64,6 +64,7 @@ static struct place place_of(const struct run *run, size_t clip, size_t row) {
 }
 
 static void embed_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct run *run = argument;
     const struct gemm *projection = run->embed->projection;
     const size_t clip = task / run->tasks_a_clip, d = gemm_n(projection);
@@ -85,10 +86,8 @@ static void embed_task(void *argument, size_t task, size_t thread, void *scratch
         for (size_t j = 0; place.length_row && j < d; j++) place.x[j] += place.length_row[j];
     }
     float *x = run->x + (run->rows->starts[clip] + first) * d;
-    const int status =
-        gemm_rows(projection, x, d * sizeof *x, pointers, rows, gemm_all_columns(projection),
-                  &GEMM_RESIDUAL, thread, patches + patches_bytes(projection));
-    if (status) atomic_store(&run->exec->status, status);
+    gemm_rows(projection, x, d * sizeof *x, pointers, rows, gemm_all_columns(projection),
+              &GEMM_RESIDUAL, patches + patches_bytes(projection));
 }
 
 void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, float *x,
@@ -98,7 +97,7 @@ void patch_embed_forward(struct exec *exec, const struct patch_embed *embed, flo
     size_t most = 0;
     for (size_t b = 0; b < n_clips; b++)
         most = max_size(most, rows->starts[b + 1] - rows->starts[b] - rows->prefix);
-    run.tasks_a_clip = max_size(ceil_div(most, GEMM_MAX_ROWS), 1);
+    run.tasks_a_clip = max_size(ceil_div(most, gemm_task_rows(embed->projection)), 1);
     while (run.tasks_a_clip * n_clips % pool_threads(exec->pool) != 0) run.tasks_a_clip++;
     run.rows_a_task = ceil_div(most, run.tasks_a_clip);
     exec_run(exec, n_clips * run.tasks_a_clip, embed_task, &run);

@@ -9,7 +9,6 @@
 #define VIDETTE_OPS_OPS_H
 
 #include <math.h>
-#include <stdatomic.h>
 
 #include "core/pool.h"
 #include "gemm/gemm.h"
@@ -22,7 +21,6 @@ struct exec {
     size_t scratch_bytes;   // at least what every operation of the run asks for
     unsigned char *hidden;  // as many blocks of ops_mlp_hidden_bytes, of the widest MLP of the run
     uint64_t macs;          // multiply-adds done so far
-    atomic_int status;      // the first failure of a library underneath; 0 otherwise
 };
 
 // Runs the task for each i < n_tasks with this thread's block of scratch memory.

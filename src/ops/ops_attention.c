@@ -286,7 +286,8 @@ static size_t tiles_of(const struct attention_shape *shape, size_t sequence) {
 
 // Tiles of a sequence are alike, as far as the product's own tiles allow: no thin one at the end.
 static size_t tile_rows(const struct attention *run, size_t sequence) {
-    const size_t n = queries_of(run->shape, sequence), unit = run->kernels->tile_rows;
+    const size_t n = queries_of(run->shape, sequence),
+                 unit = run->kernels->sizes[run->format].tile_rows;
     return min_size(ceil_div(ceil_div(n, ceil_div(n, TILE)), unit) * unit, TILE);
 }
 

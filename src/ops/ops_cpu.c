@@ -30,9 +30,9 @@ size_t exec_rows_a_task(const struct exec *exec, size_t rows, size_t most) {
 
 /* ---- tasks of rows ------------------------------------------------------------------------- */
 
-// Those of a product.
+// Those of an operation that treats each row for itself.
 static size_t rows_per_task(const struct exec *exec, size_t rows) {
-    return exec_rows_a_task(exec, rows, GEMM_MAX_ROWS);
+    return exec_rows_a_task(exec, rows, 48);
 }
 
 // Takes aligned blocks from a task's scratch memory.
@@ -77,18 +77,19 @@ void ops_layernorm(struct exec *exec, float *y, size_t y_stride, const float *x,
 struct encoded {
     const void *rows[GEMM_MAX_ROWS];
     float *values;          // (K) one row after its norm or gate
-    unsigned char *storage; // GEMM_MAX_ROWS encoded rows
+    unsigned char *storage; // gemm_task_rows encoded rows
 };
 
 static size_t encoded_bytes(const struct gemm *w) {
     return align64(sizeof(struct encoded)) + align64(gemm_k(w) * sizeof(float)) +
-           align64(GEMM_MAX_ROWS * format_row_bytes(gemm_format(w), gemm_k(w)));
+           align64(gemm_task_rows(w) * format_row_bytes(gemm_format(w), gemm_k(w)));
 }
 
 static struct encoded *take_encoded(unsigned char **scratch, const struct gemm *w) {
     struct encoded *encoded = take(scratch, sizeof *encoded);
     encoded->values = take(scratch, gemm_k(w) * sizeof(float));
-    encoded->storage = take(scratch, GEMM_MAX_ROWS * format_row_bytes(gemm_format(w), gemm_k(w)));
+    encoded->storage =
+        take(scratch, gemm_task_rows(w) * format_row_bytes(gemm_format(w), gemm_k(w)));
     return encoded;
 }
 
@@ -130,15 +131,15 @@ struct deal {
     size_t row_tasks, column_tasks;
 };
 
-static struct deal deal_rows(const struct exec *exec, size_t rows, size_t columns) {
-    const size_t some = rows_per_task(exec, rows);
-    return (struct deal){some, columns, ceil_div(rows, some), 1};
+static struct deal deal_rows(const struct exec *exec, size_t rows, const struct gemm *w) {
+    const size_t some = exec_rows_a_task(exec, rows, gemm_task_rows(w));
+    return (struct deal){some, gemm_n(w), ceil_div(rows, some), 1};
 }
 
 // What the longest task takes, counted in panels of a row; a thin tile costs what a whole one does.
-static size_t longest(const struct exec *exec, struct deal deal, size_t step) {
-    const size_t unit = exec->kernels->tile_rows;
-    return ceil_div(deal.rows, unit) * unit * ceil_div(deal.columns, step);
+static size_t longest(struct deal deal, const struct gemm *w) {
+    const size_t unit = gemm_tile_rows(w);
+    return ceil_div(deal.rows, unit) * unit * ceil_div(deal.columns, gemm_column_step(w));
 }
 
 // Every task reads all weights of its columns. Where there are fewer rows than fill the threads' tasks,
@@ -147,14 +148,14 @@ static size_t longest(const struct exec *exec, struct deal deal, size_t step) {
 static struct deal deal_both(const struct exec *exec, size_t rows, const struct gemm *w) {
     const size_t threads = pool_threads(exec->pool), step = gemm_column_step(w);
     const size_t panels = ceil_div(gemm_n(w), step);
-    struct deal best = deal_rows(exec, rows, gemm_n(w));
+    struct deal best = deal_rows(exec, rows, w);
     for (size_t c = 2; c <= min_size(threads, panels); c++) {
         struct deal deal = {.columns = ceil_div(panels, c) * step};
         deal.rows = ceil_div(rows, threads / c);
-        if (threads % c != 0 || deal.rows > GEMM_MAX_ROWS) continue;
+        if (threads % c != 0 || deal.rows > gemm_task_rows(w)) continue;
         deal.row_tasks = ceil_div(rows, deal.rows);
         deal.column_tasks = ceil_div(gemm_n(w), deal.columns);
-        if (longest(exec, deal, step) <= longest(exec, best, step)) best = deal;
+        if (longest(deal, w) <= longest(best, w)) best = deal;
     }
     return best;
 }
@@ -172,6 +173,7 @@ struct linear {
 };
 
 static void linear_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
     const struct linear *run = argument;
     const struct deal *deal = &run->deal;
     unsigned char *left = scratch;
@@ -182,9 +184,8 @@ static void linear_task(void *argument, size_t task, size_t thread, void *scratc
     columns.n = min_size(deal->columns, gemm_n(run->w) - columns.first);
     encode_rows(encoded, run->exec->kernels, run->w, run->x, run->index, first, rows, run->norm,
                 run->gated);
-    const int status = gemm_rows(run->w, rows_at(run->y, first), run->y.bytes, encoded->rows, rows,
-                                 columns, &run->epilogue, thread, left);
-    if (status) atomic_store(&run->exec->status, status);
+    gemm_rows(run->w, rows_at(run->y, first), run->y.bytes, encoded->rows, rows, columns,
+              &run->epilogue, left);
 }
 
 static void run_linear(struct linear *run) {
@@ -222,7 +223,7 @@ struct mlp_run {
 };
 
 size_t ops_mlp_hidden_bytes(const struct mlp *mlp) {
-    return GEMM_MAX_ROWS * gemm_n(mlp->fc1) * sizeof(float);
+    return gemm_task_rows(mlp->fc1) * gemm_n(mlp->fc1) * sizeof(float);
 }
 
 size_t ops_mlp_scratch_bytes(const struct mlp *mlp) {
@@ -251,14 +252,11 @@ static void mlp_task(void *argument, size_t task, size_t thread, void *scratch) 
     struct encoded *in = take_encoded(&left, mlp->fc1), *between = take_encoded(&left, mlp->fc2);
     const struct rows hidden = hidden_rows(run, thread);
     encode_rows(in, kernels, mlp->fc1, run->x, run->index, first, rows, run->norm, false);
-    int status = gemm_rows(mlp->fc1, hidden.data, hidden.bytes, in->rows, rows,
-                           gemm_all_columns(mlp->fc1), &run->inner, thread, left);
+    gemm_rows(mlp->fc1, hidden.data, hidden.bytes, in->rows, rows, gemm_all_columns(mlp->fc1),
+              &run->inner, left);
     encode_rows(between, kernels, mlp->fc2, hidden, NULL, 0, rows, NULL, mlp->gated);
-    if (!status) {
-        status = gemm_rows(mlp->fc2, rows_at(run->y, first), run->y.bytes, between->rows, rows,
-                           gemm_all_columns(mlp->fc2), &run->outer, thread, left);
-    }
-    if (status) atomic_store(&run->exec->status, status);
+    gemm_rows(mlp->fc2, rows_at(run->y, first), run->y.bytes, between->rows, rows,
+              gemm_all_columns(mlp->fc2), &run->outer, left);
 }
 
 // Few rows: one layer after the other, so that columns can be dealt.
@@ -293,7 +291,7 @@ static void run_mlp(struct mlp_run *run) {
         run_layers(run);
         return;
     }
-    run->rows_per_task = rows_per_task(run->exec, run->rows);
+    run->rows_per_task = exec_rows_a_task(run->exec, run->rows, gemm_task_rows(mlp->fc1));
     exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), mlp_task, run);
     run->exec->macs += (uint64_t)run->rows *
                        (gemm_n(mlp->fc1) * gemm_k(mlp->fc1) + gemm_n(mlp->fc2) * gemm_k(mlp->fc2));

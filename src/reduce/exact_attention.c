@@ -1,6 +1,7 @@
 #include "reduce/exact_attention.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/checked.h"

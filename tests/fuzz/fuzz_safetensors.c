@@ -50,7 +50,7 @@ static void try_variant(struct vdt_context *context, const struct checkpoint *ch
     vdt_error error = {0};
     int status = tensor_map_open(&map, memory, &geometry, family, checkpoint, &error);
     fuzz_check_status(status, &error);
-    const struct weight_formats formats = {FORMAT_F32, FORMAT_F32, context->engines};
+    const struct weight_formats formats = {FORMAT_F32, FORMAT_F32, &context->kernels};
     if (!status) {
         status = weights_open(&weights, memory, context->pool, &formats, &geometry, family, &map, 0,
                               &error);
@@ -70,13 +70,9 @@ static void try_models(const struct safetensors *file, struct memory *memory) {
     const struct checkpoint checkpoint = {.memory = memory, .shards = &shard, .n = 1};
     struct vdt_context context = {.memory = *memory};
     kernels_init(&context.kernels, VDT_CPU_C);
-    int status = pool_open(&context.pool, memory, 1, NULL);
-    if (!status)
-        status = gemm_engine_open(&context.tiles, memory, &context.kernels, GEMM_TILES, 1, NULL);
-    context.engines[FORMAT_F32] = context.tiles;
+    const int status = pool_open(&context.pool, memory, 1, NULL);
     for (size_t i = 0; !status && i < TINY_VARIANTS; i++)
         try_variant(&context, &checkpoint, i, memory);
-    if (context.tiles) gemm_engine_close(&context.tiles);
     if (context.pool) pool_close(&context.pool);
 }
 

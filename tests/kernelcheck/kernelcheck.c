@@ -117,7 +117,7 @@ static size_t check_level(const struct kernels *kernels, const struct kernels *b
 
 int main(int argc, char **argv) {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20261122;
-    struct kernels tables[VDT_CPU_AVX512_BF16 + 1];
+    struct kernels tables[VDT_CPU_AMX + 1];
     size_t failures = 0;
     printf("seed %llu\n", (unsigned long long)seed);
     for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "gemm/gemm_backend.h"
+#include "gemm/gemm.h"
 
 // Like assert, but in every build.
 #define REQUIRE(condition) ((condition) ? (void)0 : broken(#condition, __LINE__))
@@ -21,7 +21,7 @@ _Noreturn static void broken(const char *condition, int line) {
 enum { MATRICES = 16 };
 
 struct fake_weights {
-    struct gemm_engine engine;
+    const struct kernels *kernels;
     struct gemm matrices[MATRICES];
     size_t n;
     struct block block;
@@ -31,7 +31,7 @@ struct fake_weights {
 static struct gemm *fake_matrix(struct fake_weights *fake, size_t n, size_t k) {
     REQUIRE(fake->n < MATRICES);
     struct gemm *gemm = &fake->matrices[fake->n++];
-    *gemm = (struct gemm){.engine = &fake->engine, .n = n, .k = k};
+    *gemm = (struct gemm){.kernels = fake->kernels, .n = n, .k = k};
     return gemm;
 }
 
@@ -46,8 +46,7 @@ static void fake_pool(struct fake_weights *fake, const struct geometry *g) {
 
 static void make_fake(struct fake_weights *fake, const struct geometry *g,
                       const struct kernels *kernels) {
-    *fake = (struct fake_weights){
-        .engine = {.functions = &gemm_tiles_functions, .kernels = kernels, .n_threads = 1}};
+    *fake = (struct fake_weights){.kernels = kernels};
     fake->block.attention.qkv = fake_matrix(fake, 3 * g->d, g->d);
     fake->block.attention.proj = fake_matrix(fake, g->d, g->d);
     fake->block.mlp = (struct mlp){.fc1 = fake_matrix(fake, g->mlp * (g->gated ? 2 : 1), g->d),

@@ -165,7 +165,7 @@ static void large_clips_with_a_class_token(void **state) {
     processor_values(&model.processor, model.values);
     const bool bf16 = context->kernels.has_format[FORMAT_BF16];
     const enum format format = bf16 ? FORMAT_BF16 : FORMAT_F32;
-    const struct weight_formats formats = {format, format, context->engines};
+    const struct weight_formats formats = {format, format, &context->kernels};
     require(tensor_map_open_empty(&map, &context->memory, &model.geometry, model.family, &error),
             &error);
     require(weights_open(&model.weights, &context->memory, context->pool, &formats, &model.geometry,

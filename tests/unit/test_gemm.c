@@ -1,4 +1,4 @@
-// Both engines of gemm.h in every format against double precision: shapes, strides, accumulation,
+// Products of gemm.h in every format on every instruction set against double precision: shapes, strides, accumulation,
 // activations, and that a row has the same bits whatever it is computed with.
 #include <math.h>
 #include <stdlib.h>
@@ -8,22 +8,6 @@
 #include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "support.h"
-
-enum { THREADS = 3 };
-
-struct engine {
-    struct kernels kernels;
-    struct gemm_engine *engine;
-};
-
-static void open_engine(struct engine *engine, vdt_cpu level, enum gemm_backend backend) {
-    vdt_error error = {0};
-    kernels_init(&engine->kernels, level);
-    if (gemm_engine_open(&engine->engine, test_memory(), &engine->kernels, backend, THREADS,
-                         &error)) {
-        fail_msg("%s", error.message);
-    }
-}
 
 // A problem and what its encoded operands stand for.
 struct problem {
@@ -93,10 +77,8 @@ static void multiply(const struct gemm *gemm, float *y, const struct problem *p,
     for (size_t first = 0; first < p->rows; first += rows_a_call) {
         const size_t some = p->rows - first < rows_a_call ? p->rows - first : rows_a_call;
         for (size_t i = 0; i < 2 && parts[i].n > 0; i++) {
-            assert_int_equal(gemm_rows(gemm, y + first * p->y_stride, p->y_stride * sizeof *y,
-                                       (const void *const *)(p->x + first), some, parts[i],
-                                       epilogue, first / rows_a_call % THREADS, scratch),
-                             VDT_OK);
+            gemm_rows(gemm, y + first * p->y_stride, p->y_stride * sizeof *y,
+                      (const void *const *)(p->x + first), some, parts[i], epilogue, scratch);
         }
     }
     free(scratch);
@@ -126,20 +108,20 @@ static void check_values(const float *y, const struct problem *p, const float *b
     }
 }
 
-static void check_problem(struct engine *engine, struct random *random, enum format format,
+static void check_problem(const struct kernels *kernels, struct random *random, enum format format,
                           size_t rows, size_t n, size_t k, bool accumulate) {
     vdt_error error = {0};
     struct problem p = {.format = format, .rows = rows, .n = n, .k = k, .y_stride = n + rows % 3};
-    make_problem(&p, random, &engine->kernels);
+    make_problem(&p, random, kernels);
     const float *bias = rows % 2 ? p.bias : NULL;
     const size_t floats = rows * p.y_stride;
     float *y = make_floats(floats), *again = make_floats(floats);
     struct gemm *gemm;
-    if (gemm_open_whole(&gemm, engine->engine, format, p.w, bias, n, k, &error))
+    if (gemm_open_whole(&gemm, test_memory(), kernels, format, p.w, bias, n, k, &error))
         fail_msg("%s", error.message);
     const struct gemm_epilogue *epilogue = accumulate ? &GEMM_RESIDUAL : &GEMM_PLAIN;
     memcpy(y, p.before, floats * sizeof *y);
-    multiply(gemm, y, &p, GEMM_MAX_ROWS, epilogue);
+    multiply(gemm, y, &p, gemm_task_rows(gemm), epilogue);
     check_values(y, &p, bias, accumulate);
     for (size_t i = 0; i < rows; i++) { // between rows nothing is touched
         const size_t at = i * p.y_stride + n;
@@ -151,7 +133,7 @@ static void check_problem(struct engine *engine, struct random *random, enum for
         multiply(gemm, again, &p, cuts[i], epilogue);
         if (memcmp(y, again, floats * sizeof *y) != 0) {
             fail_msg("%s: format %d rows %zu n %zu k %zu: other bits in calls of %zu rows",
-                     gemm_engine_name(engine->engine), (int)format, rows, n, k, cuts[i]);
+                     kernels->name, (int)format, rows, n, k, cuts[i]);
         }
     }
     gemm_close(&gemm);
@@ -160,63 +142,56 @@ static void check_problem(struct engine *engine, struct random *random, enum for
     free(again);
 }
 
-static void check_engine(vdt_cpu level, enum gemm_backend backend) {
+static void check_level(vdt_cpu level) {
     static const size_t shapes[][2] = {{1, 1},     {2, 192},    {3, 5},    {17, 33},
                                        {24, 24},   {64, 64},    {65, 129}, {100, 70},
                                        {192, 576}, {200, 1700}, {1000, 48}};
-    struct engine engine;
+    struct kernels kernels;
     struct random random = {7};
-    open_engine(&engine, level, backend);
+    kernels_init(&kernels, level);
     for (int format = 0; format < FORMATS; format++) {
-        if (!engine.kernels.has_format[format]) continue;
+        if (!kernels.has_format[format]) continue;
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            check_problem(&engine, &random, (enum format)format, 1, shapes[i][0], shapes[i][1],
+            check_problem(&kernels, &random, (enum format)format, 1, shapes[i][0], shapes[i][1],
                           false);
-            check_problem(&engine, &random, (enum format)format, 100, shapes[i][0], shapes[i][1],
+            check_problem(&kernels, &random, (enum format)format, 100, shapes[i][0], shapes[i][1],
                           i % 2);
-            check_problem(&engine, &random, (enum format)format, 37, shapes[i][0], shapes[i][1],
+            check_problem(&kernels, &random, (enum format)format, 37, shapes[i][0], shapes[i][1],
                           true);
         }
     }
-    gemm_engine_close(&engine.engine);
 }
 
-static void tiles(void **state) {
+static void values_and_bits(void **state) {
     (void)state;
-    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++)
-        check_engine((vdt_cpu)level, GEMM_TILES);
-}
-
-static void onednn(void **state) {
-    (void)state;
-    if (!gemm_has_onednn()) skip();
-    check_engine(cpu_detect(), GEMM_ONEDNN);
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) check_level((vdt_cpu)level);
 }
 
 // The sums leave with their activation, in f32 or bf16.
 static void epilogues_follow(void **state) {
     (void)state;
-    struct engine engine;
+    struct kernels kernels;
     struct random random = {9};
     struct problem p = {.format = FORMAT_F32, .rows = 20, .n = 70, .k = 40, .y_stride = 70};
     vdt_error error = {0};
     struct gemm *gemm;
-    open_engine(&engine, cpu_detect(), GEMM_TILES);
-    make_problem(&p, &random, &engine.kernels);
+    kernels_init(&kernels, cpu_detect());
+    make_problem(&p, &random, &kernels);
     float *plain = make_floats(p.rows * p.n), *y = make_floats(p.rows * p.n);
-    assert_int_equal(gemm_open_whole(&gemm, engine.engine, FORMAT_F32, p.w, NULL, p.n, p.k, &error),
-                     VDT_OK);
-    multiply(gemm, plain, &p, GEMM_MAX_ROWS, &GEMM_PLAIN);
+    assert_int_equal(
+        gemm_open_whole(&gemm, test_memory(), &kernels, FORMAT_F32, p.w, NULL, p.n, p.k, &error),
+        VDT_OK);
+    multiply(gemm, plain, &p, gemm_task_rows(gemm), &GEMM_PLAIN);
     for (int activation = 0; activation < ACTIVATIONS; activation++) {
         for (int format = FORMAT_F32; format <= FORMAT_BF16; format++) {
             const struct gemm_epilogue epilogue = {.activation = (enum activation)activation,
                                                    .format = (enum format)format};
-            multiply(gemm, y, &p, GEMM_MAX_ROWS, &epilogue);
+            multiply(gemm, y, &p, gemm_task_rows(gemm), &epilogue);
             for (size_t i = 0; i < p.rows; i++) {
                 float row[70];
                 uint16_t rounded[70];
                 memcpy(row, plain + i * p.n, sizeof row);
-                engine.kernels.activation_f32[activation](row, p.n);
+                kernels.activation_f32[activation](row, p.n);
                 for (size_t j = 0; j < p.n; j++) rounded[j] = bf16_from_f32(row[j]);
                 if (format == FORMAT_F32)
                     assert_memory_equal(row, y + i * p.n, sizeof row);
@@ -226,14 +201,13 @@ static void epilogues_follow(void **state) {
         }
     }
     gemm_close(&gemm);
-    gemm_engine_close(&engine.engine);
     free_problem(&p);
     free(plain);
     free(y);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tiles), cmocka_unit_test(onednn),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values_and_bits),
                                        cmocka_unit_test(epilogues_follow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

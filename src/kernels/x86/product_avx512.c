@@ -112,7 +112,10 @@ static void product_f32(float *c, size_t c_stride, const void *const *a, size_t 
 // offered at this level.
 void product_init_avx512(struct kernels *table) {
     table->panel = PANEL;
-    table->tile_rows = ROWS;
+    for (size_t i = 0; i < FORMATS; i++) {
+        table->sizes[i] = (struct product_sizes){
+            .tile_rows = ROWS, .call_rows = ROWS, .call_lanes = 768, .task_rows = 48};
+    }
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->pack_columns[FORMAT_BF16] = pack_columns_bf16;
