@@ -21,15 +21,14 @@ static void fill(float *values, size_t n) {
 struct product {
     const struct gemm *gemm;
     const struct buffers *buffers;
-    size_t row_bytes;
+    size_t row_bytes, rows_a_task;
 };
 
 static void product_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct product *product = argument;
     const void *rows[GEMM_MAX_ROWS];
     (void)thread;
-    const size_t most = gemm_task_rows(product->gemm), first = task * most,
-                 n = min_size(most, M - first);
+    const size_t first = task * product->rows_a_task, n = min_size(product->rows_a_task, M - first);
     for (size_t i = 0; i < n; i++) rows[i] = product->buffers->x + (first + i) * product->row_bytes;
     gemm_rows(product->gemm, product->buffers->y + first * N, N * sizeof(float), rows, n,
               gemm_all_columns(product->gemm), &GEMM_PLAIN, scratch);
@@ -48,14 +47,15 @@ static int time_tiles(double *rate, struct vdt_context *context, enum format for
     exec.scratch =
         mem_alloc_raw(memory, pool_threads(context->pool), exec.scratch_bytes, "peak", error);
     if (!exec.scratch) status = VDT_ERROR_MEMORY;
-    struct product product = {gemm, buffers, format_row_bytes(format, K)};
+    struct product product = {gemm, buffers, format_row_bytes(format, K),
+                              exec_rows_a_task(&exec, M, gemm_task_rows(gemm))};
     for (size_t i = 0; !status && i < M; i++) {
         context->kernels.encode[format](buffers->x + i * product.row_bytes, buffers->w + i * K, K);
     }
     double best = INFINITY;
     for (size_t i = 0; !status && i < REPEATS; i++) {
         const double start = clock_ms();
-        exec_run(&exec, ceil_div(M, gemm_task_rows(gemm)), product_task, &product);
+        exec_run(&exec, ceil_div(M, product.rows_a_task), product_task, &product);
         best = fmin(best, clock_ms() - start);
     }
     *rate = 2.0 * M * N * K / (best * 1e-3);

@@ -158,54 +158,44 @@ struct panel {
     struct finish finish;
 };
 
-// What a call for rows from `first` on fetches behind lanes [lane, lane + lanes) of its own: a share of the
-// lanes that follow in the weights, as many calls as these have cache lines each, and at the end Y.
-static struct upcoming upcoming_of(const struct panel *panel, size_t first, size_t lane,
-                                   size_t lanes) {
+static void finish_rows(const void *argument, size_t first, size_t rows) {
+    const struct panel *panel = argument;
     const struct kernels *kernels = panel->gemm->kernels;
-    const size_t call = first / sizes_of(panel->gemm)->call_rows,
-                 row_bytes = kernels->panel * LANE_BYTES;
-    const bool last = lane + lanes == panel->gemm->lanes;
-    const size_t behind = last ? panel_bytes(panel->gemm) : (lane + lanes) * row_bytes;
-    const unsigned char *next = panel->lanes + behind + call * lanes * CACHE_LINE;
-    return (struct upcoming){.panel = call < row_bytes / CACHE_LINE ? next : NULL,
-                             .rows = panel->y + first * panel->y_bytes,
+    kernels->finish(panel->y + first * panel->y_bytes, panel->y_bytes,
+                    panel->sums + first * kernels->panel, kernels->panel, rows, panel->width,
+                    &panel->finish);
+}
+
+// What follows lanes up to `lane` of a pass that ends at `end`: its next lanes, or Y and the next panel's.
+static struct upcoming upcoming_of(const struct panel *panel, size_t lane, size_t first,
+                                   size_t end) {
+    const size_t row_bytes = panel->gemm->kernels->panel * LANE_BYTES;
+    if (lane < end) return (struct upcoming){.panel = panel->lanes + lane * row_bytes};
+    return (struct upcoming){.panel = panel->lanes + panel_bytes(panel->gemm) + first * row_bytes,
+                             .rows = panel->y,
                              .bytes = panel->y_bytes,
-                             .width = last ? panel->width_bytes : 0};
+                             .width = panel->width_bytes,
+                             .complete = finish_rows,
+                             .argument = panel};
 }
 
-// Lanes [lane, lane + lanes) of one call's rows into its sums.
-static void add_block(const struct panel *panel, const void *const *x, size_t first, size_t rows,
-                      size_t lane, size_t lanes) {
+// Lanes [first, end) of all rows.
+static void run_panel(const struct panel *panel, const void *const *x, size_t rows, size_t first,
+                      size_t end) {
     const struct gemm *gemm = panel->gemm;
     const struct kernels *kernels = gemm->kernels;
-    const struct upcoming upcoming = upcoming_of(panel, first, lane, lanes);
-    const void *x_block[GEMM_MAX_ROWS];
-    for (size_t i = 0; i < rows; i++)
-        x_block[i] = (const unsigned char *)x[first + i] + lane * LANE_BYTES;
-    kernels->product[gemm->format](panel->sums + first * kernels->panel, kernels->panel, x_block,
-                                   rows, panel->lanes + lane * kernels->panel * LANE_BYTES,
-                                   panel_bytes(gemm), panel->width, lanes, lane > 0, &upcoming);
-}
-
-// Rows are finished as soon as their last block is done: of calls for a tile, the stores drain under the next
-// tile's products instead of all at once behind the panel.
-static void run_panel(const struct panel *panel, const void *const *x, size_t rows) {
-    const struct gemm *gemm = panel->gemm;
-    const struct kernels *kernels = gemm->kernels;
-    const struct product_sizes *sizes = sizes_of(gemm);
     // int8 sums start from an offset behind the row's last lane, so its lanes are not cut.
-    const size_t block = gemm->format == FORMAT_I8 ? gemm->lanes : sizes->call_lanes;
-    for (size_t lane = 0; lane < gemm->lanes; lane += block) {
-        const size_t lanes = min_size(block, gemm->lanes - lane);
-        for (size_t first = 0; first < rows; first += sizes->call_rows) {
-            const size_t some = min_size(sizes->call_rows, rows - first);
-            add_block(panel, x, first, some, lane, lanes);
-            if (lane + lanes < gemm->lanes) continue;
-            kernels->finish(panel->y + first * panel->y_bytes, panel->y_bytes,
-                            panel->sums + first * kernels->panel, kernels->panel, some,
-                            panel->width, &panel->finish);
-        }
+    const size_t block = gemm->format == FORMAT_I8 ? gemm->lanes : sizes_of(gemm)->block_lanes;
+    const void *x_block[GEMM_MAX_ROWS];
+    for (size_t lane = first, lanes; lane < end; lane += lanes) {
+        lanes = min_size(block, end - lane);
+        const struct upcoming upcoming = upcoming_of(panel, lane + lanes, first, end);
+        for (size_t i = 0; i < rows; i++)
+            x_block[i] = (const unsigned char *)x[i] + lane * LANE_BYTES;
+        kernels->product[gemm->format](panel->sums, kernels->panel, x_block, rows,
+                                       panel->lanes + lane * kernels->panel * LANE_BYTES,
+                                       panel_bytes(gemm), panel->width, lanes, lane > first,
+                                       &upcoming);
     }
 }
 
@@ -226,12 +216,32 @@ static struct panel panel_at(const struct gemm *gemm, size_t first, size_t width
                                      .format = epilogue->format}};
 }
 
+static const float NO_BIAS[GEMM_PACK_ROWS]; // a panel's columns at least
+
+// Columns over lanes [lane, end).
+static void run_pass(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x,
+                     size_t rows, struct gemm_columns columns, const struct gemm_epilogue *epilogue,
+                     size_t lane, size_t end, void *scratch) {
+    const size_t step = gemm_column_step(gemm), columns_end = columns.first + columns.n;
+    for (size_t first = columns.first; first < columns_end; first += step) {
+        struct panel panel = panel_at(gemm, first, min_size(step, columns_end - first), y, y_bytes,
+                                      epilogue, scratch);
+        if (lane > 0) { // on top of the pass before
+            panel.finish.bias = NO_BIAS;
+            panel.finish.accumulate = true;
+        }
+        run_panel(&panel, x, rows, lane, end);
+    }
+}
+
 void gemm_rows(const struct gemm *gemm, void *y, size_t y_bytes, const void *const *x, size_t rows,
                struct gemm_columns columns, const struct gemm_epilogue *epilogue, void *scratch) {
-    const size_t step = gemm_column_step(gemm), end = columns.first + columns.n;
-    for (size_t first = columns.first; first < end; first += step) {
-        const struct panel panel =
-            panel_at(gemm, first, min_size(step, end - first), y, y_bytes, epilogue, scratch);
-        run_panel(&panel, x, rows);
+    // Only sums that stay as they are can be left in Y between passes.
+    const bool linear = epilogue->activation == ACTIVATION_NONE && epilogue->format == FORMAT_F32;
+    const size_t pass =
+        linear && gemm->format != FORMAT_I8 ? sizes_of(gemm)->pass_lanes : gemm->lanes;
+    for (size_t lane = 0, lanes; lane < gemm->lanes; lane += lanes) {
+        lanes = min_size(pass, gemm->lanes - lane);
+        run_pass(gemm, y, y_bytes, x, rows, columns, epilogue, lane, lane + lanes, scratch);
     }
 }

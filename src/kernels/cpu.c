@@ -2,10 +2,11 @@
 
 #include <stdbool.h>
 
+#include <unistd.h>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 // The compiler's runtime asks the CPU (cpuid) and the operating system (xgetbv) together.
 static bool has_avx512(void) {
@@ -42,6 +43,11 @@ vdt_cpu cpu_detect(void) {
 #else
     return VDT_CPU_C;
 #endif
+}
+
+size_t cpu_second_cache_bytes(void) {
+    const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : 0;
 }
 
 const char *cpu_name(vdt_cpu level) {

@@ -6,6 +6,8 @@
 #ifndef VIDETTE_KERNELS_CPU_H
 #define VIDETTE_KERNELS_CPU_H
 
+#include <stddef.h>
+
 #include <vidette/vidette.h>
 
 // The highest level of this machine.
@@ -13,5 +15,8 @@ vdt_cpu cpu_detect(void);
 
 // "c", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx".
 const char *cpu_name(vdt_cpu level);
+
+// Bytes of a core's second cache; 0 where the system does not say.
+size_t cpu_second_cache_bytes(void);
 
 #endif

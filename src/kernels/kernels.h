@@ -42,22 +42,34 @@ struct finish {
 
 // How large the operands of a format's product best are: block sizes as data.
 struct product_sizes {
-    size_t tile_rows; // multiplied at a time: the most efficient number of rows is a multiple of it
-    // Rows and lanes of a call whose sums are still in the nearest cache when it ends. int8 lanes are not cut.
-    size_t call_rows, call_lanes;
-    size_t
-        task_rows; // pass over the weights together: enough to reuse them, few enough for the second cache
+    // Rows that are multiplied at a time: the most efficient number is a multiple of it.
+    size_t tile_rows;
+    // Lanes of a call, so that a panel stays in cache. int8 lanes are not cut.
+    size_t block_lanes;
+    // Lanes that all columns pass over before those behind them, so that rows stay in cache.
+    size_t pass_lanes;
+    // Rows that pass over weights together: enough to reuse them, few enough for the second cache.
+    size_t task_rows;
+    // Queries of attention that pass over keys together; at most PRODUCT_MAX_QUERIES.
+    size_t query_rows;
 };
+
+enum { PRODUCT_MAX_QUERIES = 128 };
 
 enum { CACHE_LINE = 64 }; // bytes
 
-// Memory that a product fetches for what comes after it. A cache line of `panel`, which the next product
-// multiplies with, goes with each lane (of calls for all rows: the whole panel); rows that will be written, one for each of the product's own, come
-// shortly before the end, since the operands would push them out of the nearest cache again.
+// What comes after a product. It fetches memory meanwhile: the panel that the next product multiplies with,
+// spread over its lanes; and shortly before the end rows that will be written, one for each of its own, since the
+// operands would push them out of the nearest cache again. And it hands rows on as soon as their sums are
+// complete, in ascending order, some at a time: they are in the nearest cache then, and whoever finishes them
+// stores under the next rows' products.
 struct upcoming {
-    const unsigned char *panel; // NULL: none
+    const unsigned char *panel; // as large as the product's own; NULL: none
     const unsigned char *rows;  // row i at rows + i * bytes
     size_t bytes, width;        // width: bytes of a row; 0: no rows
+    void (*complete)(const void *argument, size_t first,
+                     size_t rows); // NULL: nobody; else n <= panel
+    const void *argument;
 };
 
 // A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so
@@ -118,7 +130,7 @@ struct kernels {
     //     products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
     // I8: C (+)= (sum a q * scale of A's row) * scale of B's column, the sum exact, each operation rounded;
     //     `lanes` are all of a row's, without its scale.
-    // `upcoming` may be NULL; it changes no result.
+    // `upcoming` may be NULL; it changes no sum.
     void (*product[FORMATS])(float *c, size_t c_stride, const void *const *a, size_t rows,
                              const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                              bool accumulate, const struct upcoming *upcoming);

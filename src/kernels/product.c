@@ -99,12 +99,13 @@ static void row_i8(float *c, const void *a, const void *b, size_t width, size_t 
 
 static void product(float *c, size_t c_stride, const void *const *a, size_t rows,
                     const void *panels, size_t panel_bytes, size_t n, size_t lanes, bool accumulate,
-                    row_product *multiply) {
+                    const struct upcoming *upcoming, row_product *multiply) {
     const unsigned char *panel = panels;
     for (size_t first = 0; first < n; first += PANEL, panel += panel_bytes) {
         const size_t width = n - first < PANEL ? n - first : PANEL;
         for (size_t row = 0; row < rows; row++) {
             multiply(c + row * c_stride + first, a[row], panel, width, lanes, accumulate);
+            if (upcoming && upcoming->complete) upcoming->complete(upcoming->argument, row, 1);
         }
     }
 }
@@ -112,29 +113,29 @@ static void product(float *c, size_t c_stride, const void *const *a, size_t rows
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                         bool accumulate, const struct upcoming *upcoming) {
-    (void)upcoming;
-    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_f32);
+    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming, row_f32);
 }
 
 static void product_bf16(float *c, size_t c_stride, const void *const *a, size_t rows,
                          const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                          bool accumulate, const struct upcoming *upcoming) {
-    (void)upcoming;
-    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_bf16);
+    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming, row_bf16);
 }
 
 static void product_i8(float *c, size_t c_stride, const void *const *a, size_t rows,
                        const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                        bool accumulate, const struct upcoming *upcoming) {
-    (void)upcoming;
-    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, row_i8);
+    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming, row_i8);
 }
 
 void product_init_c(struct kernels *table) {
     table->panel = PANEL;
     for (size_t i = 0; i < FORMATS; i++) {
-        table->sizes[i] = (struct product_sizes){
-            .tile_rows = 1, .call_rows = 1, .call_lanes = 768, .task_rows = 48};
+        table->sizes[i] = (struct product_sizes){.tile_rows = 1,
+                                                 .block_lanes = 768,
+                                                 .pass_lanes = SIZE_MAX,
+                                                 .task_rows = 48,
+                                                 .query_rows = 48};
     }
     table->has_format[FORMAT_F32] = true;
     table->has_format[FORMAT_BF16] = table->has_format[FORMAT_I8] = false;

@@ -5,7 +5,8 @@
 
 #include "ops/ops.h"
 
-enum { TILE = 48, BLOCK = 256 }; // query rows of a task; keys of a block, a multiple of every panel
+// Query rows of a tile at most (attention_query_rows of them); keys of a block, a multiple of every panel.
+enum { TILE = PRODUCT_MAX_QUERIES, BLOCK = 256 };
 
 struct attention {
     struct exec *exec;
@@ -19,6 +20,11 @@ struct attention {
 // Attention of the rows of qkv (N, 3D) to each other, without y and panels.
 struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                                   const struct attention_shape *shape);
+
+// Query rows of a tile.
+static inline size_t attention_query_rows(const struct attention *run) {
+    return run->kernels->sizes[run->format].query_rows;
+}
 
 // A row of q, k or v where a head's columns begin.
 static inline const void *attention_row(struct rows rows, size_t i, size_t column) {

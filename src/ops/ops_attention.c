@@ -280,15 +280,15 @@ static size_t queries_of(const struct attention_shape *shape, size_t sequence) {
     return shape->q_starts[sequence + 1] - shape->q_starts[sequence];
 }
 
-static size_t tiles_of(const struct attention_shape *shape, size_t sequence) {
-    return ceil_div(queries_of(shape, sequence), TILE);
+static size_t tiles_of(const struct attention *run, size_t sequence) {
+    return ceil_div(queries_of(run->shape, sequence), attention_query_rows(run));
 }
 
 // Tiles of a sequence are alike, as far as the product's own tiles allow: no thin one at the end.
 static size_t tile_rows(const struct attention *run, size_t sequence) {
-    const size_t n = queries_of(run->shape, sequence),
+    const size_t n = queries_of(run->shape, sequence), most = attention_query_rows(run),
                  unit = run->kernels->sizes[run->format].tile_rows;
-    return min_size(ceil_div(ceil_div(n, ceil_div(n, TILE)), unit) * unit, TILE);
+    return min_size(ceil_div(ceil_div(n, ceil_div(n, most)), unit) * unit, most);
 }
 
 static void write_row(const struct attention *run, struct tile *tile, size_t i, size_t head) {
@@ -354,12 +354,12 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     const struct attention *run = argument;
     const struct attention_shape *shape = run->shape;
     size_t sequence = 0;
-    while (task >= tiles_of(shape, sequence) * shape->heads) {
-        task -= tiles_of(shape, sequence) * shape->heads;
+    while (task >= tiles_of(run, sequence) * shape->heads) {
+        task -= tiles_of(run, sequence) * shape->heads;
         sequence++;
     }
-    const size_t head = task / tiles_of(shape, sequence), rows = tile_rows(run, sequence);
-    const size_t first = task % tiles_of(shape, sequence) * rows, n_q = queries_of(shape, sequence);
+    const size_t head = task / tiles_of(run, sequence), rows = tile_rows(run, sequence);
+    const size_t first = task % tiles_of(run, sequence) * rows, n_q = queries_of(shape, sequence);
     if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
     attend_tile(run, attention_head_panels(run, sequence, head), sequence, head, first,
                 min_size(rows, n_q - first), scratch);
@@ -404,7 +404,7 @@ void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows 
     for (size_t b = 0; b < shape->n_sequences; b++) {
         const uint64_t n_q = queries_of(shape, b);
         const uint64_t n_k = shape->k_starts[b + 1] - shape->k_starts[b];
-        tiles += tiles_of(shape, b);
+        tiles += tiles_of(&run, b);
         whole.bytes = max_size(whole.bytes, attention_head_bytes(&run, n_k));
         exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
     }

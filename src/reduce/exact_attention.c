@@ -63,34 +63,33 @@ static void compute_rows(const struct update *run, struct tile *tile, size_t row
     }
 }
 
-// Places some rows, `index` of them or (NULL) consecutive ones, in a tile.
-static size_t place_rows(struct tile *tile, const struct attention_shape *shape,
-                         const uint32_t *index, size_t first, size_t n) {
-    const size_t rows = min_size(TILE, n - first);
-    attention_place_tile(tile, shape);
+// Places the rows of tile `number`, `index` of them or (NULL) consecutive ones.
+static size_t place_rows(struct tile *tile, const struct attention *attention,
+                         const uint32_t *index, size_t number, size_t n) {
+    const size_t most = attention_query_rows(attention), first = number * most,
+                 rows = min_size(most, n - first);
+    attention_place_tile(tile, attention->shape);
     for (size_t i = 0; i < rows; i++)
         tile->rows[i] = tile->positions[i] = index ? index[first + i] : first + i;
     return rows;
 }
 
 // Tiles of query rows that a head's n rows make.
-static size_t tiles_of(size_t n) {
-    return ceil_div(n, TILE);
+static size_t tiles_of(const struct update *run, size_t n) {
+    return ceil_div(n, attention_query_rows(&run->attention));
 }
 
 static void flush_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    const size_t tiles = tiles_of(run->state->n), head = task / tiles;
-    const size_t rows =
-        place_rows(scratch, run->attention.shape, NULL, task % tiles * TILE, run->state->n);
+    const size_t tiles = tiles_of(run, run->state->n), head = task / tiles;
+    const size_t rows = place_rows(scratch, &run->attention, NULL, task % tiles, run->state->n);
     compute_rows(run, scratch, rows, head);
 }
 
 // A tile of rows in M.
 static void attend_changed(const struct update *run, size_t head, size_t tile, void *scratch) {
-    const size_t rows =
-        place_rows(scratch, run->attention.shape, run->index, tile * TILE, run->n_changed);
+    const size_t rows = place_rows(scratch, &run->attention, run->index, tile, run->n_changed);
     compute_rows(run, scratch, rows, head);
 }
 
@@ -104,7 +103,7 @@ void exact_attention_flush(struct exec *exec, struct exact_attention *state, str
                            const struct attention_shape *shape) {
     struct update run = begin(exec, state, qkv, shape);
     exec_run(exec, shape->heads, pack_all_task, &run);
-    exec_run(exec, shape->heads * tiles_of(state->n), flush_task, &run);
+    exec_run(exec, shape->heads * tiles_of(&run, state->n), flush_task, &run);
     exec->macs += row_macs(&run, state->n * shape->heads);
 }
 
@@ -283,8 +282,7 @@ static size_t store_rows(const struct update *run, struct tile *tile,
 // A tile of the other rows, number `at` of theirs.
 static void attend_others(struct update *run, size_t head, size_t at, struct tile *tile) {
     struct turnover turnover = {{0}, {0}};
-    const size_t rows =
-        place_rows(tile, run->attention.shape, run->state->others, at * TILE, run->n_others);
+    const size_t rows = place_rows(tile, &run->attention, run->state->others, at, run->n_others);
     load_rows(run, tile, rows, head);
     attention_relative(&run->attention, tile, rows);
     for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
@@ -299,7 +297,8 @@ static void attend_others(struct update *run, size_t head, size_t at, struct til
 static void update_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     struct update *run = argument;
-    const size_t changed = tiles_of(run->n_changed), tiles = changed + tiles_of(run->n_others);
+    const size_t changed = tiles_of(run, run->n_changed),
+                 tiles = changed + tiles_of(run, run->n_others);
     const size_t head = task / tiles, tile = task % tiles;
     if (tile < changed)
         attend_changed(run, head, tile, scratch);
@@ -346,8 +345,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
         exact_attention_flush(exec, state, qkv, shape);
         return run.n_others * shape->heads;
     }
-    exec_run(exec, shape->heads * (tiles_of(n_changed) + tiles_of(run.n_others)), update_task,
-             &run);
+    exec_run(exec, shape->heads * (tiles_of(&run, n_changed) + tiles_of(&run, run.n_others)),
+             update_task, &run);
     const uint64_t afresh = atomic_load(&run.afresh);
     exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
                   (4 * n_changed + attention_positions(shape)) * run.n_others * width;

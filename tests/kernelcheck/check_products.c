@@ -236,17 +236,41 @@ static void free_product(struct product_case *p) {
 
 enum { MOST_ROWS = 80 };
 
+// Rows that a product has handed on: their values then, and how often.
+struct handed_on {
+    const struct product_case *p;
+    const float *c; // of the call
+    float *values;  // (rows, n)
+    size_t counts[MOST_ROWS];
+};
+
+static struct handed_on *handed; // of the call that runs: a product takes a const argument
+
+static void take_rows(const void *argument, size_t first, size_t rows) {
+    const struct handed_on *from = argument;
+    const size_t n = from->p->n;
+    for (size_t i = first; i < first + rows; i++) {
+        memcpy(from->values + i * n, from->c + i * from->p->c_stride, n * sizeof *from->c);
+        handed->counts[i]++;
+    }
+}
+
 // Lanes [lane, lane + lanes) of `rows` rows from `row` on.
 static void run_product(const struct kernels *kernels, const struct product_case *p, float *c,
                         size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate) {
     const void *x[MOST_ROWS];
-    const struct upcoming upcoming = {p->panels.bytes, (const unsigned char *)c,
-                                      p->c_stride * sizeof *c, p->n * sizeof *c};
+    struct handed_on *taken = handed;
+    const struct upcoming upcoming = {.panel = p->panels.bytes,
+                                      .rows = (const unsigned char *)c,
+                                      .bytes = p->c_stride * sizeof *c,
+                                      .width = p->n * sizeof *c,
+                                      .complete = taken ? take_rows : NULL,
+                                      .argument = taken};
     for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
     kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
                                 p->panels.bytes + lane * kernels->panel * LANE_BYTES,
                                 format_panel_lanes(p->format, p->k) * kernels->panel * LANE_BYTES,
-                                p->n, lanes, accumulate, row % 2 ? &upcoming : NULL);
+                                p->n, lanes, accumulate, row % 2 || taken ? &upcoming : NULL);
 }
 
 // Each value against double; columns past n untouched.
@@ -291,6 +315,25 @@ static void check_product_bits(struct check *check, const struct product_case *p
     free(c);
 }
 
+// Every row is handed on once, with the sums that stay.
+static void check_handing_on(struct check *check, const struct product_case *p) {
+    const size_t c_floats = (p->rows - 1) * p->c_stride + p->n;
+    float *c = make_floats(c_floats);
+    struct handed_on taken = {.p = p, .c = c, .values = make_floats(p->rows * p->n)};
+    memcpy(c, p->before, c_floats * sizeof *c);
+    handed = &taken;
+    run_product(check->kernels, p, c, 0, p->rows, 0, p->lanes, p->accumulate);
+    handed = NULL;
+    size_t wrong = memcmp(c, p->c, c_floats * sizeof *c) != 0;
+    for (size_t i = 0; i < p->rows; i++) {
+        wrong += taken.counts[i] != 1;
+        wrong += memcmp(taken.values + i * p->n, c + i * p->c_stride, p->n * sizeof *c) != 0;
+    }
+    expect(check, (double)wrong, 0.0, "handed on: rows %zu n %zu k %zu", p->rows, p->n, p->k);
+    free(taken.values);
+    free(c);
+}
+
 void check_product(struct check *check) {
     const enum format format = check->format;
     for (size_t trial = 0; trial < 400; trial++) {
@@ -305,6 +348,7 @@ void check_product(struct check *check) {
         run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate);
         check_product_values(check, &p);
         if (p.rows > 0) check_product_bits(check, &p);
+        if (p.rows > 0 && p.n <= check->kernels->panel) check_handing_on(check, &p);
         free_product(&p);
     }
 }

@@ -8,9 +8,9 @@
 //            A4 |  0 |  1 |   rows 0..15            A4 |  0 |  1 |  2 |  3 |   up to 16 rows: B is
 //            A5 |  2 |  3 |   rows 16..31                                      passed over once
 //
-// The units are faster than the second cache. So bf16 lanes are taken in blocks, of which a group's rows and
-// a panel's columns stay in the first one; int8 lanes are not cut: their sums are 32-bit until they are scaled.
-// Lanes past the last whole step, and rows that do not lie at equal distances, are copied together first.
+// The units are faster than the second cache. So lanes are taken in blocks, of which a group's rows and a panel's
+// columns stay in the first one. Lanes past the last whole step, and rows that do not lie at equal distances, are
+// copied together first.
 //
 // A tile's sum is rounded to f32 every 16 lanes, so bf16 lanes may be cut there and nowhere else.
 #include <string.h>
@@ -24,7 +24,7 @@ enum {
     PANEL = 4 * TILE,
     PANEL_BYTES = PANEL * LANE_BYTES, // of one lane
     TILE_BYTES = TILE * LANE_BYTES,   // of one row
-    BLOCK = 12 * TILE,                // lanes
+    BLOCK = 6 * TILE,                 // lanes
 };
 
 #define INLINED static inline __attribute__((always_inline))
@@ -75,16 +75,27 @@ static void release(void) {
 
 /* ---- steps --------------------------------------------------------------------------------- */
 
-// What is fetched for the product that follows, some cache lines a step.
+// What is fetched meanwhile: the next panel, some cache lines a step, and the rows that a group's sums go into.
 struct ahead {
     const unsigned char *at, *end;
     size_t a_step; // bytes
+    const unsigned char *row, *rows_end;
+    size_t row_bytes, width;
 };
 
+enum { ROWS_A_STEP = 3 }; // of a group in a block: 32 in 12 steps
+
 INLINED void fetch_ahead(struct ahead *ahead) {
-    if (ahead->at >= ahead->end) return;
-    for (size_t i = 0; i < ahead->a_step; i += CACHE_LINE) _mm_prefetch(ahead->at + i, _MM_HINT_T1);
-    ahead->at += ahead->a_step;
+    if (ahead->at < ahead->end) {
+        for (size_t i = 0; i < ahead->a_step; i += CACHE_LINE)
+            _mm_prefetch(ahead->at + i, _MM_HINT_T1);
+        ahead->at += ahead->a_step;
+    }
+    for (size_t i = 0; i < ROWS_A_STEP && ahead->row < ahead->rows_end; i++) {
+        for (size_t j = 0; j < ahead->width; j += CACHE_LINE)
+            _mm_prefetch(ahead->row + j, _MM_HINT_T0);
+        ahead->row += ahead->row_bytes;
+    }
 }
 
 // Rows of A from one lane on, at equal distances.
@@ -194,23 +205,27 @@ struct panel {
     const void *const *a;
     const unsigned char *b; // the panel
     size_t width, lanes;
-    bool accumulate;
+    bool accumulate, equidistant; // equidistant: all rows of A
     struct ahead ahead;
+    const struct upcoming *upcoming;
     unsigned char tail[TILE * PANEL_BYTES]; // B's lanes past the last whole step, zeros behind them
 };
 
-// Where rows of A lie, from `lane` on: as they are if they lie at equal distances, else copied to `copy`.
+static bool lie_evenly(const void *const *a, size_t rows) {
+    const uintptr_t first = (uintptr_t)a[0];
+    for (size_t i = 2; i < rows; i++) {
+        if ((uintptr_t)a[i] - first != i * ((uintptr_t)a[1] - first)) return false;
+    }
+    return true;
+}
+
+// Rows of A that do not lie at equal distances, copied together.
 static struct strided line_up(const void *const *a, size_t rows, size_t lane, size_t lanes,
                               unsigned char *copy) {
-    const uintptr_t first = (uintptr_t)a[0];
-    const size_t bytes = rows > 1 ? (uintptr_t)a[1] - first : 0;
-    bool equal = true;
-    for (size_t i = 2; i < rows; i++) equal = equal && (uintptr_t)a[i] - first == i * bytes;
-    if (equal) return (struct strided){(const unsigned char *)a[0] + lane * LANE_BYTES, bytes};
-    const size_t copy_bytes = lanes * LANE_BYTES;
+    const size_t bytes = lanes * LANE_BYTES;
     for (size_t i = 0; i < rows; i++)
-        memcpy(copy + i * copy_bytes, (const unsigned char *)a[i] + lane * LANE_BYTES, copy_bytes);
-    return (struct strided){copy, copy_bytes};
+        memcpy(copy + i * bytes, (const unsigned char *)a[i] + lane * LANE_BYTES, bytes);
+    return (struct strided){copy, bytes};
 }
 
 // The same for fewer than TILE lanes, with zeros behind them.
@@ -232,21 +247,22 @@ INLINED void add_lanes(struct panel *panel, unsigned char *sums, size_t sums_byt
     const void *const *a = panel->a + row;
     const size_t vectors = (panel->width + TILE - 1) / TILE, end = lane + lanes;
     do {
-        size_t whole = (end - lane) / TILE * TILE;
-        struct strided x = {NULL, 0};
-        if (whole > 0) {
-            x = line_up(a, rows, lane, whole < BLOCK ? whole : BLOCK, copy);
-            if (x.at == copy && whole > BLOCK) whole = BLOCK;
-            multiply(sums, sums_bytes, started, rows, x, panel->b + lane * PANEL_BYTES,
-                     whole / TILE, vectors, &panel->ahead, format);
-        } else {
-            x = fill_up(a, rows, lane, end - lane, copy);
-            multiply(sums, sums_bytes, started, rows, x, panel->tail, 1, vectors, &panel->ahead,
-                     format);
-            whole = end - lane;
+        size_t some = (end - lane) / TILE * TILE;
+        const unsigned char *b = panel->b + lane * PANEL_BYTES;
+        struct strided x = {(const unsigned char *)a[0] + lane * LANE_BYTES,
+                            rows > 1 ? (uintptr_t)a[1] - (uintptr_t)a[0] : 0};
+        if (some == 0) {
+            some = end - lane;
+            b = panel->tail;
+            x = fill_up(a, rows, lane, some, copy);
+        } else if (!panel->equidistant) {
+            some = some < BLOCK ? some : BLOCK;
+            x = line_up(a, rows, lane, some, copy);
         }
+        multiply(sums, sums_bytes, started, rows, x, b, b == panel->tail ? 1 : some / TILE, vectors,
+                 &panel->ahead, format);
         started = true;
-        lane += whole;
+        lane += some;
     } while (lane < end);
 }
 
@@ -269,58 +285,83 @@ INLINED void group_bf16(struct panel *panel, size_t row, size_t rows, size_t lan
 }
 
 // A row of sums with its offset and scale and those of the columns.
-INLINED void scale_row(float *c, const int32_t *sums, const int32_t *a, const float *scales,
-                       size_t lanes, size_t width, bool accumulate) {
+INLINED void scale_row(float *c, const unsigned char *sums, const int32_t *a,
+                       const unsigned char *scales, size_t lanes, size_t width, bool accumulate) {
     float scale;
     memcpy(&scale, a + lanes, sizeof scale);
     const __m512i offset = _mm512_set1_epi32(a[lanes + 1]);
     for (size_t j = 0; j < width; j += TILE) {
         const __mmask16 there = first_avx512(width - j);
         const __m512 sum =
-            _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums + j), offset));
-        const __m512 value =
-            _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(scale)), _mm512_loadu_ps(scales + j));
+            _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums + j * LANE_BYTES), offset));
+        const __m512 value = _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(scale)),
+                                           _mm512_loadu_ps(scales + j * LANE_BYTES));
         _mm512_mask_storeu_ps(c + j, there,
                               accumulate ? _mm512_add_ps(_mm512_maskz_loadu_ps(there, c + j), value)
                                          : value);
     }
 }
 
-INLINED void group_i8(struct panel *panel, size_t row, size_t rows, size_t lanes) {
-    int32_t sums[GROUP * PANEL];
-    add_lanes(panel, (unsigned char *)sums, PANEL_BYTES, false, row, rows, 0, lanes, FORMAT_I8);
-    const float *scales = (const float *)(const void *)(panel->b + lanes * PANEL_BYTES);
+// Sums of int8 are integers until their last lane: in C's place, where that is free and wide enough.
+static bool sums_in_place(const struct panel *panel) {
+    return !panel->accumulate && panel->width % TILE == 0;
+}
+
+INLINED void group_i8(struct panel *panel, size_t row, size_t rows, size_t lane, size_t lanes) {
+    int32_t local[GROUP * PANEL];
+    float *c = panel->c + row * panel->c_stride;
+    const bool in_place = sums_in_place(panel);
+    unsigned char *sums = in_place ? (unsigned char *)c : (unsigned char *)local;
+    const size_t sums_bytes = in_place ? panel->c_stride * sizeof *c : PANEL_BYTES;
+    add_lanes(panel, sums, sums_bytes, lane > 0, row, rows, lane, lanes, FORMAT_I8);
+    if (lane + lanes < panel->lanes) return;
+    const unsigned char *scales = panel->b + panel->lanes * PANEL_BYTES;
     for (size_t i = 0; i < rows; i++)
-        scale_row(panel->c + (row + i) * panel->c_stride, sums + i * PANEL, panel->a[row + i],
-                  scales, lanes, panel->width, panel->accumulate);
+        scale_row(c + i * panel->c_stride, sums + i * sums_bytes, panel->a[row + i], scales,
+                  panel->lanes, panel->width, panel->accumulate);
 }
 
 /* ---- panels -------------------------------------------------------------------------------- */
 
+// The rows that a group's sums are finished into.
+static void fetch_rows(struct panel *panel, size_t row, size_t rows) {
+    const struct upcoming *upcoming = panel->upcoming;
+    if (upcoming->width == 0) return;
+    panel->ahead.row = upcoming->rows + row * upcoming->bytes;
+    panel->ahead.rows_end = panel->ahead.row + rows * upcoming->bytes;
+    panel->ahead.row_bytes = upcoming->bytes;
+    panel->ahead.width = upcoming->width;
+}
+
 // Rows [first, end), groups of `rows`, block by block.
 INLINED void pass(struct panel *panel, size_t first, size_t end, size_t rows,
                   const enum format format) {
-    const size_t block = format == FORMAT_BF16 ? BLOCK : panel->lanes;
+    const size_t block = format == FORMAT_BF16 || sums_in_place(panel) ? BLOCK : panel->lanes;
     size_t lane = 0;
     do {
         const size_t lanes = panel->lanes - lane < block ? panel->lanes - lane : block;
         for (size_t row = first; row < end; row += rows) {
+            const bool last = panel->upcoming && lane + lanes == panel->lanes;
+            if (last) fetch_rows(panel, row, rows);
             if (format == FORMAT_BF16)
                 group_bf16(panel, row, rows, lane, lanes);
             else
-                group_i8(panel, row, rows, lanes);
+                group_i8(panel, row, rows, lane, lanes);
+            if (last && panel->upcoming->complete)
+                panel->upcoming->complete(panel->upcoming->argument, row, rows);
         }
         lane += block;
     } while (lane < panel->lanes);
 }
 
 // The lines of a panel, spread over the steps that `rows` rows take with this one.
-static struct ahead ahead_of(const struct upcoming *upcoming, size_t rows, size_t lanes) {
-    if (!upcoming || !upcoming->panel || lanes < TILE) return (struct ahead){NULL, NULL, 0};
-    const size_t groups = (rows + GROUP - 1) / GROUP, steps = groups * 2 * (lanes / TILE);
-    const size_t lines = lanes * (PANEL_BYTES / CACHE_LINE);
-    return (struct ahead){upcoming->panel, upcoming->panel + lines * CACHE_LINE,
-                          (lines + steps - 1) / steps * CACHE_LINE};
+static void fetch_panel(struct panel *panel, size_t rows) {
+    const size_t groups = (rows + GROUP - 1) / GROUP, steps = groups * 2 * (panel->lanes / TILE);
+    const size_t lines = panel->lanes * (PANEL_BYTES / CACHE_LINE);
+    if (!panel->upcoming || !panel->upcoming->panel || steps == 0) return;
+    panel->ahead.at = panel->upcoming->panel;
+    panel->ahead.end = panel->ahead.at + lines * CACHE_LINE;
+    panel->ahead.a_step = (lines + steps - 1) / steps * CACHE_LINE;
 }
 
 static void copy_tail(struct panel *panel) {
@@ -333,7 +374,14 @@ INLINED void product_amx(float *c, size_t c_stride, const void *const *a, size_t
                          const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                          bool accumulate, const struct upcoming *upcoming,
                          const enum format format) {
-    struct panel panel = {.a = a, .lanes = lanes, .c_stride = c_stride, .accumulate = accumulate};
+    struct panel panel;
+    panel.a = a;
+    panel.lanes = lanes;
+    panel.c_stride = c_stride;
+    panel.accumulate = accumulate;
+    panel.upcoming = upcoming;
+    panel.ahead = (struct ahead){0};
+    panel.equidistant = lie_evenly(a, rows);
     // First whole groups of rows, then those that are left.
     for (size_t row = 0; row < rows && n > 0;) {
         const size_t left = rows - row, group = left < GROUP ? left : GROUP,
@@ -343,7 +391,7 @@ INLINED void product_amx(float *c, size_t c_stride, const void *const *a, size_t
             panel.c = c + first;
             panel.b = (const unsigned char *)panels + first / PANEL * panel_bytes;
             panel.width = n - first < PANEL ? n - first : PANEL;
-            panel.ahead = ahead_of(row == 0 ? upcoming : NULL, end, lanes);
+            if (row == 0) fetch_panel(&panel, end);
             if (lanes % TILE != 0 || lanes == 0) copy_tail(&panel);
             pass(&panel, row, end, group, format);
         }
@@ -367,8 +415,11 @@ static void product_i8(float *c, size_t c_stride, const void *const *a, size_t r
 }
 
 void product_init_amx(struct kernels *table) {
-    const struct product_sizes sizes = {
-        .tile_rows = TILE, .call_rows = SIZE_MAX, .call_lanes = SIZE_MAX, .task_rows = 208};
+    const struct product_sizes sizes = {.tile_rows = GROUP,
+                                        .block_lanes = SIZE_MAX,
+                                        .pass_lanes = 768,
+                                        .task_rows = 208,
+                                        .query_rows = 128};
     table->sizes[FORMAT_BF16] = table->sizes[FORMAT_I8] = sizes;
     table->product[FORMAT_BF16] = product_bf16;
     table->product[FORMAT_I8] = product_i8;

@@ -93,17 +93,22 @@ static void panel_product(float *c, size_t c_stride, const void *const *a, size_
                           const struct upcoming *upcoming) {
     const unsigned char *next =
         upcoming && upcoming->panel ? upcoming->panel : (const unsigned char *)b;
-    for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS * c_stride) {
+    const bool hand_on = upcoming && upcoming->complete;
+    size_t row = 0;
+    for (; row + ROWS <= rows; row += ROWS, a += ROWS, c += ROWS * c_stride) {
         tile(c, c_stride, a, b, k, n, accumulate, next, ROWS);
+        if (hand_on) upcoming->complete(upcoming->argument, row, ROWS);
+        next = (const unsigned char *)b; // fetched, as this panel is
     }
-    switch (rows) {
+    switch (rows - row) {
     case 5: tile(c, c_stride, a, b, k, n, accumulate, next, 5); break;
     case 4: tile(c, c_stride, a, b, k, n, accumulate, next, 4); break;
     case 3: tile(c, c_stride, a, b, k, n, accumulate, next, 3); break;
     case 2: tile(c, c_stride, a, b, k, n, accumulate, next, 2); break;
     case 1: tile(c, c_stride, a, b, k, n, accumulate, next, 1); break;
-    default: break;
+    default: return;
     }
+    if (hand_on) upcoming->complete(upcoming->argument, row, rows - row);
 }
 
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
@@ -122,8 +127,11 @@ static void product_f32(float *c, size_t c_stride, const void *const *a, size_t 
 void product_init_avx2(struct kernels *table) {
     table->panel = PANEL;
     for (size_t i = 0; i < FORMATS; i++) {
-        table->sizes[i] = (struct product_sizes){
-            .tile_rows = ROWS, .call_rows = ROWS, .call_lanes = 768, .task_rows = 48};
+        table->sizes[i] = (struct product_sizes){.tile_rows = ROWS,
+                                                 .block_lanes = 768,
+                                                 .pass_lanes = SIZE_MAX,
+                                                 .task_rows = 48,
+                                                 .query_rows = 48};
     }
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;

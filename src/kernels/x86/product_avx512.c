@@ -1,3 +1,4 @@
+#include "kernels/cpu.h"
 #include "kernels/x86/product_avx512.h"
 
 // Sixteen lanes of sixteen rows become sixteen rows of a panel: four rounds of interleaving, each of
@@ -108,14 +109,22 @@ static void product_f32(float *c, size_t c_stride, const void *const *a, size_t 
                    FORMAT_F32);
 }
 
+// Where the second cache holds what twice as many rows need, they share its way to the weights; it is then
+// one of those from which the first cache is filled slowly, so that it should keep a block of the panel (32 KB).
+static struct product_sizes sizes_here(void) {
+    const bool large = cpu_second_cache_bytes() >= (size_t)2 << 20;
+    return (struct product_sizes){.tile_rows = ROWS,
+                                  .block_lanes = large ? 128 : 768,
+                                  .pass_lanes = SIZE_MAX,
+                                  .task_rows = large ? 104 : 48,
+                                  .query_rows = 48};
+}
+
 // The other formats' plain C is for panels of another width: without their instructions they are not
 // offered at this level.
 void product_init_avx512(struct kernels *table) {
     table->panel = PANEL;
-    for (size_t i = 0; i < FORMATS; i++) {
-        table->sizes[i] = (struct product_sizes){
-            .tile_rows = ROWS, .call_rows = ROWS, .call_lanes = 768, .task_rows = 48};
-    }
+    for (size_t i = 0; i < FORMATS; i++) table->sizes[i] = sizes_here();
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->pack_columns[FORMAT_BF16] = pack_columns_bf16;

@@ -66,6 +66,14 @@ INLINED void fetch(const struct upcoming *upcoming, size_t row) {
     for (size_t i = 0; i < upcoming->width; i += CACHE_LINE) _mm_prefetch(at + i, _MM_HINT_T0);
 }
 
+// The cache lines of the next panel that rows from `row` on fetch, one with each lane: of four tiles, each a quarter.
+INLINED const unsigned char *lines_ahead(const struct upcoming *upcoming, const unsigned char *b,
+                                         size_t row, size_t lanes) {
+    const size_t share = row / ROWS;
+    if (!upcoming || !upcoming->panel || share >= PANEL * LANE_BYTES / CACHE_LINE) return b;
+    return upcoming->panel + share * lanes * CACHE_LINE;
+}
+
 // rows x (16 vectors) of C, of which n columns exist. `rows`, `vectors` and `format` are constants where
 // this is inlined, so that the sums stay in registers.
 INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigned char *b,
@@ -85,7 +93,7 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
                 first_sum(from, all || v + 1 < vectors, part, x[row], lanes, accumulate, format);
         }
     }
-    const unsigned char *next = upcoming && upcoming->panel ? upcoming->panel : b;
+    const unsigned char *next = lines_ahead(upcoming, b, row0, lanes);
     const size_t early = lanes > LAST_LANES ? lanes - LAST_LANES : 0;
     for (size_t i = 0, end = early; i < lanes; end = lanes) {
         for (; i < end; i++, b += PANEL * LANE_BYTES, next += CACHE_LINE) {
@@ -116,6 +124,7 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
                                format));
         }
     }
+    if (upcoming && upcoming->complete) upcoming->complete(upcoming->argument, row0, (size_t)rows);
 }
 
 // All rows over one panel of which `vectors` vectors hold columns.
