@@ -66,19 +66,26 @@ INLINED void fetch(const struct upcoming *upcoming, size_t row) {
     for (size_t i = 0; i < upcoming->width; i += CACHE_LINE) _mm_prefetch(at + i, _MM_HINT_T0);
 }
 
-// The cache lines of the next panel that rows from `row` on fetch, one with each lane: of four tiles, each a quarter.
-INLINED const unsigned char *lines_ahead(const struct upcoming *upcoming, const unsigned char *b,
-                                         size_t row, size_t lanes) {
-    const size_t share = row / ROWS;
-    if (!upcoming || !upcoming->panel || share >= PANEL * LANE_BYTES / CACHE_LINE) return b;
-    return upcoming->panel + share * lanes * CACHE_LINE;
+// The next panel, spread evenly over the tiles of this one: each lane fetches where `at` is and moves it by less than
+// a cache line, so that no more lines are on their way from memory than the first cache has room to wait for.
+struct ahead {
+    const unsigned char *at;
+    size_t step; // bytes a lane
+};
+
+INLINED struct ahead ahead_of(const struct upcoming *upcoming, const unsigned char *b, size_t row,
+                              size_t rows, size_t lanes) {
+    if (!upcoming || !upcoming->panel) return (struct ahead){b, 0};
+    const size_t tiles = (rows + ROWS - 1) / ROWS, step = (PANEL * LANE_BYTES + tiles - 1) / tiles;
+    return (struct ahead){upcoming->panel + row / ROWS * lanes * step, step};
 }
 
 // rows x (16 vectors) of C, of which n columns exist. `rows`, `vectors` and `format` are constants where
 // this is inlined, so that the sums stay in registers.
 INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigned char *b,
                   size_t lanes, size_t n, bool accumulate, const struct upcoming *upcoming,
-                  size_t row0, const int rows, const int vectors, const enum format format) {
+                  size_t row0, size_t all_rows, const int rows, const int vectors,
+                  const enum format format) {
     const bool all = n == 16 * (size_t)vectors;
     const __mmask16 part = first_avx512(n - 16 * (size_t)(vectors - 1));
     const int32_t *x[ROWS];
@@ -93,11 +100,11 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
                 first_sum(from, all || v + 1 < vectors, part, x[row], lanes, accumulate, format);
         }
     }
-    const unsigned char *next = lines_ahead(upcoming, b, row0, lanes);
+    struct ahead next = ahead_of(upcoming, b, row0, all_rows, lanes);
     const size_t early = lanes > LAST_LANES ? lanes - LAST_LANES : 0;
     for (size_t i = 0, end = early; i < lanes; end = lanes) {
-        for (; i < end; i++, b += PANEL * LANE_BYTES, next += CACHE_LINE) {
-            _mm_prefetch(next, _MM_HINT_T1);
+        for (; i < end; i++, b += PANEL * LANE_BYTES, next.at += next.step) {
+            _mm_prefetch(next.at, _MM_HINT_T1);
             __m512i values[VECTORS];
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++) values[v] = _mm512_loadu_si512(b + 64 * v);
@@ -134,17 +141,27 @@ INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size
                            const enum format format) {
     size_t row = 0;
     for (; row + ROWS <= rows; row += ROWS) {
-        tile(c + row * c_stride, c_stride, a + row, b, lanes, n, accumulate, upcoming, row, ROWS,
-             vectors, format);
+        tile(c + row * c_stride, c_stride, a + row, b, lanes, n, accumulate, upcoming, row, rows,
+             ROWS, vectors, format);
     }
     c += row * c_stride;
     a += row;
     switch (rows - row) {
-    case 5: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 5, vectors, format); break;
-    case 4: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 4, vectors, format); break;
-    case 3: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 3, vectors, format); break;
-    case 2: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 2, vectors, format); break;
-    case 1: tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, 1, vectors, format); break;
+    case 5:
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 5, vectors, format);
+        break;
+    case 4:
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 4, vectors, format);
+        break;
+    case 3:
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 3, vectors, format);
+        break;
+    case 2:
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 2, vectors, format);
+        break;
+    case 1:
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 1, vectors, format);
+        break;
     default: break;
     }
 }
