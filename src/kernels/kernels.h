@@ -52,6 +52,8 @@ struct product_sizes {
     size_t task_rows;
     // Queries of attention that pass over keys together; at most PRODUCT_MAX_QUERIES.
     size_t query_rows;
+    // Rows that do not lie at equal distances are copied for each panel: worth doing once before.
+    bool copies_rows;
 };
 
 enum { PRODUCT_MAX_QUERIES = 128 };

@@ -51,8 +51,9 @@ void attention_pack(const struct attention *run, unsigned char *panels, struct r
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// A tile's memory in a thread's scratch; behind it lie o (TILE, d), then the relative logits of the
-// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1).
+// A tile's memory in a thread's scratch; behind it lie o (TILE, d), q (TILE rows), then the relative logits of the
+// tile's queries to every row and every column of keys, h (TILE, 2 height - 1) and w (TILE, 2 width - 1), rows of
+// whole vectors.
 struct tile {
     const void *q_rows[TILE], *p_rows[TILE];
     size_t positions[TILE]; // of the queries in their sequence
@@ -63,6 +64,7 @@ struct tile {
     // the last row behind all of them.
     uint16_t weights[TILE * BLOCK + 1];
     float *o, *h, *w;
+    unsigned char *q; // a copy: wherever queries lie, they pass over the keys side by side
 };
 
 // Packing uses the same memory for a panel's worth of rows of at most 64 columns of panel.
@@ -89,14 +91,17 @@ struct relative_row {
 struct relative_row attention_relative_row(const struct relative_positions *relative,
                                            const struct tile *tile, size_t row);
 
-// Scores of the tile's first `rows` queries with keys [first, first + some) of a head's panels, first at the
-// beginning of one; `started`: on top of what stands there.
+// Scores of the tile's first `rows` queries with keys [first, first + some) of a head's panels (and on to a whole
+// vector), first at the beginning of one; `started`: on top of what stands there.
 void attention_score(const struct attention *run, struct tile *tile, size_t rows,
                      const unsigned char *keys, size_t first, size_t some, bool started);
 
 // Attends from positions[i], rows[i], i < pass->rows, to all keys: leaves o (unnormalised) and state.
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head);
+
+// The tile's query i, a head's columns of row rows[i] of q.
+void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head);
 
 void attention_scale_row(float *row, size_t n, float factor);
 

@@ -140,13 +140,28 @@ static void pack_head(const struct attention *run, unsigned char *panels, size_t
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// Floats of a table's products, whole cache lines.
+// Columns of a product whose first n are wanted: where they end within a vector, kernels are slower, and panels
+// are padded with zeros.
+static size_t whole_vectors(size_t n) {
+    return ceil_div(n, 16) * 16;
+}
+
+// Floats of a row of a table's products.
+static size_t relative_stride(size_t positions) {
+    return whole_vectors(2 * positions - 1);
+}
+
 static size_t relative_floats(size_t positions) {
-    return ceil_div(TILE * (2 * positions - 1), 16) * 16;
+    return TILE * relative_stride(positions);
+}
+
+// Bytes of an encoded row of d numbers at most, whole cache lines.
+static size_t query_bytes(size_t d) {
+    return align64(max_size(format_row_bytes(FORMAT_F32, d), format_row_bytes(FORMAT_I8, d)));
 }
 
 static size_t tile_bytes(size_t d) {
-    return align64(sizeof(struct tile)) + TILE * ceil_div(d, 16) * 64;
+    return align64(sizeof(struct tile)) + TILE * (ceil_div(d, 16) * 64 + query_bytes(d));
 }
 
 size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *relative) {
@@ -157,9 +172,18 @@ size_t ops_attention_scratch_bytes(size_t d, const struct relative_positions *re
 
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape) {
     tile->o = (float *)(void *)((unsigned char *)tile + align64(sizeof *tile));
+    tile->q = (unsigned char *)tile->o + TILE * ceil_div(shape->d, 16) * 64;
     if (!shape->relative) return;
     tile->h = (float *)(void *)((unsigned char *)tile + tile_bytes(shape->d));
     tile->w = tile->h + relative_floats(shape->relative->height);
+}
+
+void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head) {
+    const size_t d = run->shape->d;
+    unsigned char *q = tile->q + i * query_bytes(d);
+    memcpy(q, attention_row(run->q, tile->rows[i], head * d),
+           format_row_bytes(score_format(run), d));
+    tile->q_rows[i] = q;
 }
 
 void attention_scale_row(float *row, size_t n, float factor) {
@@ -187,19 +211,20 @@ void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum f
     kernels->pack_rows(panels, encoded, row_bytes, n, format_panel_lanes(format, d));
 }
 
-// Rows of queries against one of the tables, n entries of it.
+// Rows of queries against one of the tables, at least n entries of it.
 static void table_logits(const struct attention *run, float *y, size_t y_stride,
                          const unsigned char *table, size_t n, const void *const *q, size_t rows) {
     const struct kernels *kernels = run->kernels;
     const enum format format = score_format(run);
-    kernels->product[format](y, y_stride, q, rows, table, key_bytes(run, kernels->panel), n,
-                             format_lanes(format, run->shape->d), false, NULL);
+    kernels->product[format](y, y_stride, q, rows, table, key_bytes(run, kernels->panel),
+                             whole_vectors(n), format_lanes(format, run->shape->d), false, NULL);
 }
 
 void attention_relative(const struct attention *run, const struct tile *tile, size_t rows) {
     const struct relative_positions *relative = run->shape->relative;
     if (!relative) return;
-    const size_t height = 2 * relative->height - 1, width = 2 * relative->width - 1;
+    const size_t height = relative_stride(relative->height),
+                 width = relative_stride(relative->width);
     if (relative->h_step == 0) {
         table_logits(run, tile->h, height, relative->h, height, tile->q_rows, rows);
         table_logits(run, tile->w, width, relative->w, width, tile->q_rows, rows);
@@ -221,9 +246,10 @@ struct relative_row attention_relative_row(const struct relative_positions *rela
     const size_t y = tile->positions[row] / relative->width,
                  x = tile->positions[row] % relative->width;
     const bool distances = relative->h_step == 0;
-    return (struct relative_row){
-        tile->h + row * (2 * relative->height - 1) + (distances ? relative->height - 1 - y : 0),
-        tile->w + row * (2 * relative->width - 1) + (distances ? relative->width - 1 - x : 0)};
+    return (struct relative_row){tile->h + row * relative_stride(relative->height) +
+                                     (distances ? relative->height - 1 - y : 0),
+                                 tile->w + row * relative_stride(relative->width) +
+                                     (distances ? relative->width - 1 - x : 0)};
 }
 
 // What the scores of a tile's row with keys [first, first + some) start from; bias is that of the
@@ -247,7 +273,8 @@ void attention_score(const struct attention *run, struct tile *tile, size_t rows
     const enum format format = score_format(run);
     run->kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
                                   keys + key_bytes(run, first), key_bytes(run, run->kernels->panel),
-                                  some, format_lanes(format, run->shape->d), started, NULL);
+                                  whole_vectors(some), format_lanes(format, run->shape->d), started,
+                                  NULL);
 }
 
 // One block of `some` keys for the tile's rows: scores, weights, values.
@@ -301,7 +328,7 @@ static void write_row(const struct attention *run, struct tile *tile, size_t i, 
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head) {
     for (size_t i = 0; i < pass->rows; i++) {
-        tile->q_rows[i] = attention_row(run->q, tile->rows[i], head * run->shape->d);
+        attention_take_query(run, tile, i, head);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
     attention_relative(run, tile, pass->rows);

@@ -102,7 +102,7 @@ static void gate_row(const struct kernels *kernels, float *out, const float *gat
 }
 
 // Rows [first, first + n) of x (of x[index], where there is one) as w reads them: as they are where they are
-// in its format, else normalised (or, of twice the width, gated) and encoded.
+// in its format (or copied together), else normalised (or, of twice the width, gated) and encoded.
 static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
                         const struct gemm *w, struct rows x, const uint32_t *index, size_t first,
                         size_t n, const struct norm *norm, bool gated) {
@@ -120,6 +120,8 @@ static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
         if ((computed ? FORMAT_F32 : x.format) != format) {
             kernels->encode[format](out, row, k);
             row = out;
+        } else if (index && kernels->sizes[format].copies_rows) {
+            row = memcpy(out, row, row_bytes);
         }
         encoded->rows[i] = row;
     }

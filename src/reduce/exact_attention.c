@@ -244,7 +244,7 @@ static void load_rows(const struct update *run, struct tile *tile, size_t rows, 
     const size_t d = run->attention.shape->d;
     for (size_t i = 0; i < rows; i++) {
         const size_t row = tile->rows[i], at = head * state->n + row;
-        tile->q_rows[i] = attention_row(run->attention.q, row, head * d);
+        attention_take_query(&run->attention, tile, i, head);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
         memcpy(tile->o + i * d, state->o + at * d, d * sizeof *tile->o);
     }

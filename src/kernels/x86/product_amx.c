@@ -419,7 +419,8 @@ void product_init_amx(struct kernels *table) {
                                         .block_lanes = SIZE_MAX,
                                         .pass_lanes = 768,
                                         .task_rows = 208,
-                                        .query_rows = 128};
+                                        .query_rows = 128,
+                                        .copies_rows = true};
     table->sizes[FORMAT_BF16] = table->sizes[FORMAT_I8] = sizes;
     table->product[FORMAT_BF16] = product_bf16;
     table->product[FORMAT_I8] = product_i8;
