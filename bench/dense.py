@@ -71,15 +71,19 @@ def tidy(row):
 
 
 def plot(out):
-    """A bar an engine, in groups of geometry and precision; times relative to Vidette's."""
-    rows = [row for row in read_rows(RESULTS) if row["batch"] == "1"]
+    """A bar an engine, in groups of CPU, geometry and precision; the longest of a group fills the width."""
     groups = {}
-    for row in rows:
-        groups.setdefault((row["arch"], row["precision"]), {})[row["engine"]] = float(row["ms_min"])
+    for row in read_rows(RESULTS):
+        if row["batch"] == "1":
+            group = groups.setdefault((row["cpu"], row["threads"], row["arch"], row["precision"]), {})
+            group[row["engine"]] = float(row["ms_min"])
     colours = {"vidette": "#c9482b", "openvino": "#2b7fc9", "onnxruntime": "#8a929b"}
     width, bar, gap, left = 760, 15, 16, 190
-    parts, y = [], 34
-    for (arch, precision), times in groups.items():
+    parts, y, shown = [], 34, None
+    for (cpu, threads, arch, precision), times in groups.items():
+        if cpu != shown:
+            parts.append(f'<text x="10" y="{y + 12}" font-style="italic">{threads} threads, {cpu}</text>')
+            y, shown = y + 2 * bar, cpu
         most = max(times.values())
         parts.append(f'<text x="{left - 10}" y="{y + 12}" text-anchor="end" font-weight="bold">{arch} {precision}</text>')
         for engine in colours:
@@ -90,10 +94,8 @@ def plot(out):
             parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 10}">{times[engine]:.0f} ms {engine}</text>')
             y += bar
         y += gap
-    cpu = rows[0]["cpu"] if rows else ""
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" font-family="sans-serif" font-size="12">'
-            f'<rect width="100%" height="100%" fill="white"/><text x="10" y="20">One clip or image, smallest time, '
-            f'{rows[0]["threads"] if rows else ""} threads, {cpu}</text>')
+            f'<rect width="100%" height="100%" fill="white"/><text x="10" y="20">One clip or image, smallest time</text>')
     out.write_text(head + "".join(parts) + "</svg>\n")
 
 

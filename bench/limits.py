@@ -20,7 +20,7 @@ from pathlib import Path
 from results import MACHINE, ROOT, json_lines, machine, save_rows
 
 RESULTS = "limits.csv"
-KEY = ["limit", "case", "precision", "threads", "unit"]
+KEY = ["cpu", "limit", "case", "precision", "threads", "unit"]
 FIELDS = [*MACHINE, "limit", "case", "precision", "threads", "value", "unit"]
 PRECISIONS = ("f32", "bf16", "int8")
 GEOMETRIES = (("videomae-base", 224), ("vit-base", 224), ("vit-base", 64), ("vit-small", 80))

@@ -21,8 +21,25 @@ def cell(rows, arch, precision, engine):
     return found[0] if found else None
 
 
-def table(rows):
-    lines = ["| ms (efficiency) | | Vidette | OpenVINO | ONNX Runtime | against the best |", "|---|---|---|---|---|---|"]
+def by_cpu(rows, write):
+    """The table of each CPU, in the file's order."""
+    cpus = list(dict.fromkeys(row["cpu"] for row in rows))
+    return "\n\n".join(write([row for row in rows if row["cpu"] == cpu], cpu) for cpu in cpus)
+
+
+def a(name):
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"
+
+
+def dense(rows):
+    head = ("One clip or image at a time, seeded random weights, the smallest of alternating repeats; efficiency against the\n"
+            "largest matrix product rate of that precision, ours or oneDNN's, in the same run.\n\n")
+    return head + by_cpu(rows, dense_of)
+
+
+def dense_of(rows, cpu):
+    lines = [f"{rows[0]['threads']} threads of {a(cpu)}:", "",
+             "| ms (efficiency) | | Vidette | OpenVINO | ONNX Runtime | against the best |", "|---|---|---|---|---|---|"]
     for arch, name in NAMES.items():
         for precision in PRECISIONS:
             own = cell(rows, arch, precision, "vidette")
@@ -33,20 +50,20 @@ def table(rows):
             ratio = f"{float(own['vs_best_peer']):.2f} x" if own["vs_best_peer"] else ""
             lines.append(f"| {name} | {precision} | {float(own['ms_min']):.0f} ({float(own['efficiency']):.0%}) | "
                          f"{shown[0]} | {shown[1]} | {ratio} |")
-    first = rows[0]
-    head = (f"{first['threads']} threads of an {first['cpu']}, one clip or image at a time, seeded random weights, the smallest "
-            "of alternating\nrepeats; efficiency against the largest matrix product rate of that precision, ours or oneDNN's, "
-            "in the same run.\n\n")
-    return head + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def limits(rows):
+    return by_cpu(rows, limits_of)
+
+
+def limits_of(rows, cpu):
     """A line a case, a column a precision; one thread and all in a cell."""
     cells = {}
     for row in rows:
         case = cells.setdefault((row["limit"], row["case"], row["unit"]), {})
         case.setdefault(row["precision"], []).append(row["value"])
-    lines = ["| one thread, all threads | f32 | bf16 | int8 |", "|---|---|---|---|"]
+    lines = [f"2 cores of {a(cpu)}:", "", "| one thread, all threads | f32 | bf16 | int8 |", "|---|---|---|---|"]
     for (limit, case, unit), values in cells.items():
         shown = " | ".join(", ".join(values.get(precision, [])) for precision in PRECISIONS)
         lines.append(f"| {limit}: {case}, {unit} | {shown} |")
@@ -54,7 +71,11 @@ def limits(rows):
 
 
 def trials(rows):
-    lines = ["| trial | case | precision | without, ms | with, ms | |", "|---|---|---|---|---|---|"]
+    return by_cpu(rows, trials_of)
+
+
+def trials_of(rows, cpu):
+    lines = [f"{cpu}:", "", "| trial | case | precision | without, ms | with, ms | |", "|---|---|---|---|---|---|"]
     for row in rows:
         ratio = float(row["with_ms"]) / float(row["without_ms"])
         lines.append(f"| {row['trial']} | {row['case']} | {row['precision']} | {row['without_ms']} | {row['with_ms']} | {ratio:.3f} x |")
@@ -67,8 +88,12 @@ STREAMS = {("vitdet-base", "1024", "top:512"): ("ViTDet-B backbone 1024", "512 o
 
 
 def streams(rows):
+    return by_cpu(rows, streams_of)
+
+
+def streams_of(rows, cpu):
     found = {(row["arch"], row["size"], row["update"], row["precision"]): row for row in rows if row["attention"] == "exact"}
-    lines = ["| | R of N | f32 | bf16 | int8 |", "|---|---|---|---|---|"]
+    lines = [f"2 threads of {a(cpu)}:", "", "| | R of N | f32 | bf16 | int8 |", "|---|---|---|---|---|"]
     for case, (name, share) in STREAMS.items():
         cells = [found.get((*case, precision)) for precision in PRECISIONS]
         shown = [f"{float(row['speedup']):.1f} x, {float(row['rate_kept']):.0%}" if row else "" for row in cells]
@@ -121,7 +146,7 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": table, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
+    tables = {"dense": dense, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
               "published": published}
     for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page

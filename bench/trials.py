@@ -14,8 +14,8 @@ import shlex
 from results import MACHINE, json_lines, machine, save_rows
 
 RESULTS = "trials.csv"
-KEY = ["trial", "case", "precision"]
-FIELDS = [*MACHINE, *KEY, "without_ms", "with_ms"]
+KEY = ["cpu", "trial", "case", "precision"]
+FIELDS = [*MACHINE, *KEY[1:], "without_ms", "with_ms"]
 
 
 def fastest(args, vidette):

@@ -208,7 +208,8 @@ struct panel {
     bool accumulate, equidistant; // equidistant: all rows of A
     struct ahead ahead;
     const struct upcoming *upcoming;
-    unsigned char tail[TILE * PANEL_BYTES]; // B's lanes past the last whole step, zeros behind them
+    _Alignas(CACHE_LINE) unsigned char tail
+        [TILE * PANEL_BYTES]; // B's lanes past the last whole step, zeros behind them
 };
 
 static bool lie_evenly(const void *const *a, size_t rows) {
@@ -243,7 +244,7 @@ static struct strided fill_up(const void *const *a, size_t rows, size_t lane, si
 INLINED void add_lanes(struct panel *panel, unsigned char *sums, size_t sums_bytes, bool started,
                        size_t row, size_t rows, size_t lane, size_t lanes,
                        const enum format format) {
-    unsigned char copy[GROUP * BLOCK * LANE_BYTES];
+    _Alignas(CACHE_LINE) unsigned char copy[GROUP * BLOCK * LANE_BYTES];
     const void *const *a = panel->a + row;
     const size_t vectors = (panel->width + TILE - 1) / TILE, end = lane + lanes;
     do {
@@ -275,7 +276,7 @@ INLINED void group_bf16(struct panel *panel, size_t row, size_t rows, size_t lan
         return;
     }
     // Columns that end within a vector go by way of a whole one.
-    float sums[GROUP * PANEL];
+    _Alignas(CACHE_LINE) float sums[GROUP * PANEL];
     for (size_t i = 0; started && i < rows; i++)
         memcpy(sums + i * PANEL, c + i * panel->c_stride, panel->width * sizeof *c);
     add_lanes(panel, (unsigned char *)sums, PANEL_BYTES, started, row, rows, lane, lanes,
@@ -308,7 +309,7 @@ static bool sums_in_place(const struct panel *panel) {
 }
 
 INLINED void group_i8(struct panel *panel, size_t row, size_t rows, size_t lane, size_t lanes) {
-    int32_t local[GROUP * PANEL];
+    _Alignas(CACHE_LINE) int32_t local[GROUP * PANEL];
     float *c = panel->c + row * panel->c_stride;
     const bool in_place = sums_in_place(panel);
     unsigned char *sums = in_place ? (unsigned char *)c : (unsigned char *)local;
