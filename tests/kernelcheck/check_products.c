@@ -215,7 +215,7 @@ static void make_product(struct check *check, struct product_case *p) {
     p->panels = make_guarded(packed, bytes);
     free(packed);
     free(w);
-    if (p->equidistant) line_up(p, row_bytes, random_size(&check->random, 0, 20));
+    if (p->equidistant) line_up(p, row_bytes, LANE_BYTES * random_size(&check->random, 0, 5));
     const size_t c_floats = p->rows > 0 ? (p->rows - 1) * p->c_stride + p->n : 0;
     p->c = make_floats(c_floats);
     p->before = make_floats(c_floats);
