@@ -11,10 +11,15 @@
 
 static inline __m512 largest_of(const float *s, size_t n) {
     if (n < 16) return _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_avx512(n), s);
-    __m512 largest = _mm512_loadu_ps(s + n - 16); // the last sixteen, some of them a second time
-    for (size_t i = 0; i + 16 <= n; i += 16)
+    // The last sixteen, some of them a second time; two chains, since one waits for itself.
+    __m512 largest = _mm512_loadu_ps(s + n - 16), other = largest;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
         largest = _mm512_max_ps(largest, _mm512_loadu_ps(s + i));
-    return largest;
+        other = _mm512_max_ps(other, _mm512_loadu_ps(s + i + 16));
+    }
+    if (i + 16 <= n) largest = _mm512_max_ps(largest, _mm512_loadu_ps(s + i));
+    return _mm512_max_ps(largest, other);
 }
 
 // Lets the maximum grow over the block's logits; returns the factor of what came before.
