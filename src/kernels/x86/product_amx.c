@@ -53,19 +53,12 @@ static void configure(size_t rows) {
         uint16_t row_bytes[16];
         uint8_t rows[16];
     } shapes = {.palette = 1};
-    const size_t upper = rows < TILE ? rows : TILE, lower = rows > TILE ? rows - TILE : TILE;
-    const uint8_t heights[8] = {(uint8_t)upper,
-                                (uint8_t)upper,
-                                (uint8_t)(rows > TILE ? lower : upper),
-                                (uint8_t)(rows > TILE ? lower : upper),
-                                (uint8_t)upper,
-                                (uint8_t)lower,
-                                TILE,
-                                TILE};
-    for (size_t i = 0; i < 8; i++) {
-        shapes.row_bytes[i] = TILE_BYTES;
-        shapes.rows[i] = heights[i];
-    }
+    // Sums 2 and 3 and rows 5 are those of the lower half; of up to 16 rows there is none, and the sums are the upper's.
+    const uint8_t upper = (uint8_t)(rows < TILE ? rows : TILE),
+                  lower = (uint8_t)(rows > TILE ? rows - TILE : upper);
+    const uint8_t heights[8] = {upper, upper, lower, lower, upper, lower, TILE, TILE};
+    memcpy(shapes.rows, heights, sizeof heights);
+    for (size_t i = 0; i < 8; i++) shapes.row_bytes[i] = TILE_BYTES;
     __asm__ volatile("ldtilecfg %0" ::"m"(shapes));
 }
 
@@ -208,14 +201,14 @@ struct panel {
     bool accumulate, equidistant; // equidistant: all rows of A
     struct ahead ahead;
     const struct upcoming *upcoming;
-    _Alignas(CACHE_LINE) unsigned char tail
-        [TILE * PANEL_BYTES]; // B's lanes past the last whole step, zeros behind them
+    // B's lanes past the last whole step, zeros behind them.
+    _Alignas(CACHE_LINE) unsigned char tail[TILE * PANEL_BYTES];
 };
 
 static bool lie_evenly(const void *const *a, size_t rows) {
-    const uintptr_t first = (uintptr_t)a[0];
     for (size_t i = 2; i < rows; i++) {
-        if ((uintptr_t)a[i] - first != i * ((uintptr_t)a[1] - first)) return false;
+        const uintptr_t distance = (uintptr_t)a[i] - (uintptr_t)a[i - 1];
+        if (distance != (uintptr_t)a[1] - (uintptr_t)a[0]) return false;
     }
     return true;
 }
