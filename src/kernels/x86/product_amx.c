@@ -378,8 +378,8 @@ INLINED void product_amx(float *c, size_t c_stride, const void *const *a, size_t
     panel.equidistant = lie_evenly(a, rows);
     // First whole groups of rows, then those that are left.
     for (size_t row = 0; row < rows && n > 0;) {
-        const size_t left = rows - row, group = left < GROUP ? left : GROUP,
-                     end = row + left / group * group;
+        const size_t left = rows - row, group = left < GROUP ? left : GROUP;
+        const size_t end = left < GROUP ? rows : row + left / GROUP * GROUP;
         configure(group);
         for (size_t first = 0; first < n; first += PANEL) {
             panel.c = c + first;
