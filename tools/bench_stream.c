@@ -207,7 +207,7 @@ static void print_text(const struct bench *b, const vdt_context *context, const 
 }
 
 static int run(struct bench *b, vdt_context *context, vdt_error *error) {
-    vdt_peak peak;
+    vdt_peak peak = {0};
     int status = open_sessions(b, error);
     if (!status) status = make_frames(b);
     if (!status)
