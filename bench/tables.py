@@ -27,7 +27,7 @@ def by_cpu(rows, write):
     return "\n\n".join(write([row for row in rows if row["cpu"] == cpu], cpu) for cpu in cpus)
 
 
-def a(name):
+def with_article(name):
     return f"an {name}" if name[0] in "AEIOU" else f"a {name}"
 
 
@@ -38,7 +38,7 @@ def dense(rows):
 
 
 def dense_of(rows, cpu):
-    lines = [f"{rows[0]['threads']} threads of {a(cpu)}:", "",
+    lines = [f"{rows[0]['threads']} threads of {with_article(cpu)}:", "",
              "| ms (efficiency) | | Vidette | OpenVINO | ONNX Runtime | against the best |", "|---|---|---|---|---|---|"]
     for arch, name in NAMES.items():
         for precision in PRECISIONS:
@@ -63,7 +63,7 @@ def limits_of(rows, cpu):
     for row in rows:
         case = cells.setdefault((row["limit"], row["case"], row["unit"]), {})
         case.setdefault(row["precision"], []).append(row["value"])
-    lines = [f"2 cores of {a(cpu)}:", "", "| one thread, all threads | f32 | bf16 | int8 |", "|---|---|---|---|"]
+    lines = [f"2 cores of {with_article(cpu)}:", "", "| one thread, all threads | f32 | bf16 | int8 |", "|---|---|---|---|"]
     for (limit, case, unit), values in cells.items():
         shown = " | ".join(", ".join(values.get(precision, [])) for precision in PRECISIONS)
         lines.append(f"| {limit}: {case}, {unit} | {shown} |")
@@ -93,7 +93,7 @@ def streams(rows):
 
 def streams_of(rows, cpu):
     found = {(row["arch"], row["size"], row["update"], row["precision"]): row for row in rows if row["attention"] == "exact"}
-    lines = [f"2 threads of {a(cpu)}:", "", "| | R of N | f32 | bf16 | int8 |", "|---|---|---|---|---|"]
+    lines = [f"2 threads of {with_article(cpu)}:", "", "| | R of N | f32 | bf16 | int8 |", "|---|---|---|---|---|"]
     for case, (name, share) in STREAMS.items():
         cells = [found.get((*case, precision)) for precision in PRECISIONS]
         shown = [f"{float(row['speedup']):.1f} x, {float(row['rate_kept']):.0%}" if row else "" for row in cells]

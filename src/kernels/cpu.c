@@ -1,7 +1,6 @@
 #include "kernels/cpu.h"
 
 #include <stdbool.h>
-
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -46,8 +45,12 @@ vdt_cpu cpu_detect(void) {
 }
 
 size_t cpu_second_cache_bytes(void) {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
     const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
     return bytes > 0 ? (size_t)bytes : 0;
+#else
+    return 0;
+#endif
 }
 
 const char *cpu_name(vdt_cpu level) {

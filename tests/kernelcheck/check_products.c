@@ -241,25 +241,23 @@ struct handed_on {
     const struct product_case *p;
     const float *c; // of the call
     float *values;  // (rows, n)
-    size_t counts[MOST_ROWS];
+    size_t *counts; // (rows)
 };
-
-static struct handed_on *handed; // of the call that runs: a product takes a const argument
 
 static void take_rows(const void *argument, size_t first, size_t rows) {
     const struct handed_on *from = argument;
     const size_t n = from->p->n;
     for (size_t i = first; i < first + rows; i++) {
         memcpy(from->values + i * n, from->c + i * from->p->c_stride, n * sizeof *from->c);
-        handed->counts[i]++;
+        from->counts[i]++;
     }
 }
 
 // Lanes [lane, lane + lanes) of `rows` rows from `row` on.
 static void run_product(const struct kernels *kernels, const struct product_case *p, float *c,
-                        size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate) {
+                        size_t row, size_t rows, size_t lane, size_t lanes, bool accumulate,
+                        const struct handed_on *taken) {
     const void *x[MOST_ROWS];
-    struct handed_on *taken = handed;
     const struct upcoming upcoming = {.panel = p->panels.bytes,
                                       .rows = (const unsigned char *)c,
                                       .bytes = p->c_stride * sizeof *c,
@@ -302,13 +300,13 @@ static void check_product_bits(struct check *check, const struct product_case *p
     float *c = make_floats(c_floats);
     memcpy(c, p->before, c_floats * sizeof *c);
     for (size_t i = 0; i < p->rows; i++)
-        run_product(check->kernels, p, c, i, 1, 0, p->lanes, p->accumulate);
+        run_product(check->kernels, p, c, i, 1, 0, p->lanes, p->accumulate, NULL);
     expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
            "single rows: rows %zu n %zu k %zu", p->rows, p->n, p->k);
     if (p->format != FORMAT_I8) {
         memcpy(c, p->before, c_floats * sizeof *c);
-        run_product(check->kernels, p, c, 0, p->rows, 0, half, p->accumulate);
-        run_product(check->kernels, p, c, 0, p->rows, half, p->lanes - half, true);
+        run_product(check->kernels, p, c, 0, p->rows, 0, half, p->accumulate, NULL);
+        run_product(check->kernels, p, c, 0, p->rows, half, p->lanes - half, true, NULL);
         expect(check, memcmp(c, p->c, c_floats * sizeof *c) != 0, 0.0,
                "cut k: rows %zu n %zu k %zu", p->rows, p->n, p->k);
     }
@@ -319,14 +317,13 @@ static void check_product_bits(struct check *check, const struct product_case *p
 static void check_handing_on(struct check *check, const struct product_case *p) {
     const size_t c_floats = (p->rows - 1) * p->c_stride + p->n;
     float *c = make_floats(c_floats);
-    struct handed_on taken = {.p = p, .c = c, .values = make_floats(p->rows * p->n)};
+    size_t counts[MOST_ROWS] = {0};
+    const struct handed_on taken = {p, c, make_floats(p->rows * p->n), counts};
     memcpy(c, p->before, c_floats * sizeof *c);
-    handed = &taken;
-    run_product(check->kernels, p, c, 0, p->rows, 0, p->lanes, p->accumulate);
-    handed = NULL;
+    run_product(check->kernels, p, c, 0, p->rows, 0, p->lanes, p->accumulate, &taken);
     size_t wrong = memcmp(c, p->c, c_floats * sizeof *c) != 0;
     for (size_t i = 0; i < p->rows; i++) {
-        wrong += taken.counts[i] != 1;
+        wrong += counts[i] != 1;
         wrong += memcmp(taken.values + i * p->n, c + i * p->c_stride, p->n * sizeof *c) != 0;
     }
     expect(check, (double)wrong, 0.0, "handed on: rows %zu n %zu k %zu", p->rows, p->n, p->k);
@@ -345,7 +342,7 @@ void check_product(struct check *check) {
                                  .equidistant = trial % 3 == 0};
         p.c_stride = p.n + random_size(&check->random, 0, 5);
         make_product(check, &p);
-        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate);
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate, NULL);
         check_product_values(check, &p);
         if (p.rows > 0) check_product_bits(check, &p);
         if (p.rows > 0 && p.n <= check->kernels->panel) check_handing_on(check, &p);
@@ -361,7 +358,7 @@ double time_product(struct check *check) {
     double best = INFINITY;
     for (int i = 0; i < 20; i++) {
         const double start = clock_ms();
-        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, false);
+        run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, false, NULL);
         best = fmin(best, clock_ms() - start);
     }
     free_product(&p);

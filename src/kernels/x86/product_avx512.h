@@ -67,7 +67,7 @@ INLINED void fetch(const struct upcoming *upcoming, size_t row) {
 }
 
 // The next panel, spread evenly over the tiles of this one: each lane fetches where `at` is and moves it by less than
-// a cache line, so that no more lines are on their way from memory than the first cache has room to wait for.
+// a cache line (where tiles are fewer than four, by more), so that no more lines are on their way from memory than the first cache has room to wait for.
 struct ahead {
     const unsigned char *at;
     size_t step; // bytes a lane
