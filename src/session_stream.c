@@ -102,7 +102,7 @@ int session_step(struct vdt_session *session, const vdt_clip *frame, const vdt_o
     info->idle = stream->idle;
     info->changed = (uint32_t)stream->changed;
     info->still_tolerance = stream->state->still.tau;
-    info->r = (uint32_t)stream->options.policy.r;
+    info->r = (uint32_t)stream->r;
     info->afresh = stream->afresh;
     info->macs_eventful = stream->macs;
     return VDT_OK;

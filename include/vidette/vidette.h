@@ -433,7 +433,7 @@ typedef struct vdt_stream_info {
     uint32_t patches;        // of a frame
     uint32_t changed;        // patches that were embedded
     double still_tolerance;  // in use
-    uint32_t r;              // TOP: in use
+    uint32_t r;              // TOP: in use; with a budget the mean over blocks
     size_t gates;            // 3 a block
     const uint32_t *updated; // (gates) tokens that passed each, in the order of execution
     uint64_t afresh; // EXACT: pairs of token and head computed afresh beyond those that changed

@@ -17,8 +17,9 @@
 #include "core/checked.h"
 
 #if !defined(VIDETTE_HAVE_ONEDNN)
-double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads) {
-    (void)format, (void)m, (void)n, (void)k, (void)n_threads;
+double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads,
+                        double at_least_ms) {
+    (void)format, (void)m, (void)n, (void)k, (void)n_threads, (void)at_least_ms;
     return 0.0;
 }
 #endif

@@ -22,8 +22,9 @@ struct gemm {
 };
 
 // The rate of a large product, in flops a second, when oneDNN runs it as it likes best on n_threads of
-// its own: what ours is compared with. 0 where oneDNN is not built in or has no such product.
-double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads);
+// its own, the best in at_least_ms: what ours is compared with. 0 where oneDNN is not built in or has no such product.
+double gemm_onednn_rate(enum format format, size_t m, size_t n, size_t k, size_t n_threads,
+                        double at_least_ms);
 
 /* ---- weights ------------------------------------------------------------------------------- */
 

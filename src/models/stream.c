@@ -343,10 +343,19 @@ static void finish_task(void *argument, size_t i, size_t thread, void *scratch) 
     advance_row(stream, i, 2 * stream->encoder->geometry->blocks);
 }
 
+// The r of block i and of those behind it, for a deadline.
+static void choose_r(struct stream *stream, size_t i) {
+    if (stream->options.deadline <= 0.0) return;
+    const double blocks = (double)stream->encoder->geometry->blocks;
+    const double spent = clock_ms() - stream->begun_ms, left = (blocks - (double)i) / blocks;
+    stream->options.policy.r = budget_choose(&stream->budget, i > 0 ? spent : 0.0, left);
+}
+
 static int run_blocks(struct stream *stream, vdt_error *error) {
     struct encoder *encoder = stream->encoder;
     const size_t blocks = encoder->geometry->blocks;
     float *features = encoder->n_features > 0 ? stream->features : NULL;
+    size_t r = 0;
     stream->state->pending = 0;
     for (size_t i = 0; i < blocks; i++) {
         const int status = context_progress(encoder->context, "run", i, blocks, error);
@@ -355,8 +364,11 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
             const struct rows qkv = stream->blocks[i].qkv;
             memcpy(rows_at(qkv, encoder->tokens), encoder->padding + i * qkv.bytes, qkv.bytes);
         }
+        choose_r(stream, i);
+        r += stream->options.policy.r;
         run_block(stream, i, features);
     }
+    stream->r = r / blocks;
     exec_run(&encoder->exec, encoder->tokens, finish_task, stream);
     if (features && encoder->options.layer == blocks)
         encoder_read_features(encoder, encoder->x, features, 0);
@@ -430,15 +442,13 @@ static double mean_updated(const struct stream *stream) {
     return sum / (double)gates;
 }
 
-static void choose_r(struct stream *stream) {
-    if (stream->options.deadline > 0.0) stream->options.policy.r = budget_choose(&stream->budget);
-}
-
 int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, float *features,
                 vdt_stats *stats, vdt_error *error) {
     struct exec *exec = &stream->encoder->exec;
     const double start = clock_ms();
     vdt_stats local = {0};
+    stream->begun_ms = start;
+    stream->r = stream->options.policy.r;
     exec->macs = 0;
     stream->first = stream->state->steps == 0;
     stream->afresh = stream->macs = 0;
@@ -452,7 +462,6 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
         memset(stream->updated, 0, 3 * stream->encoder->geometry->blocks * sizeof *stream->updated);
         stream->state->steps++;
     } else {
-        choose_r(stream);
         const int status = run_transformer(stream, &local, error);
         if (status) return status;
         if (!stream->first && stream->options.deadline > 0.0)

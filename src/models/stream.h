@@ -74,6 +74,8 @@ struct stream {
     bool *touched;          // (windows)
     // Of the last step.
     uint32_t *updated; // (3 blocks) tokens that passed each gate, in the order of execution
+    double begun_ms;   // when it began
+    size_t r;          // of the policy; with a deadline the mean over blocks
     size_t changed;    // patches
     uint32_t *patches; // (changed) that were embedded; NULL: not recorded
     uint32_t *passed;  // (3 blocks, N) the tokens that `updated` counts; NULL: not recorded

@@ -4,8 +4,9 @@
 
 static const double FORGETTING = 0.9, CHANGED = 0.5, DEVIATION_FORGETTING = 0.97;
 static const double PRIOR_WEIGHT = 0.5, LEAST_SLOPE = 0.25;
-static const double USUAL = 4.0, GUARD = 1.5; // deviations
-static const double LARGEST_DEVIATION = 0.05; // of the deadline
+static const double USUAL = 4.0;                                       // deviations
+static const double GUARD = 2.0;                                       // times the usual lateness
+static const double LARGEST_DEVIATION = 0.05, LARGEST_LATENESS = 0.02; // of the deadline
 
 struct line {
     double a, b;
@@ -18,7 +19,17 @@ void budget_start(struct budget *budget, double deadline, size_t n, double low_r
                               .prior_a = fmax(low_ms - b * low_r, 0.0),
                               .prior_b = b,
                               .span = (double)n,
-                              .deviation = 0.02 * deadline};
+                              .deviation = 0.02 * deadline,
+                              .late = 0.01 * deadline};
+}
+
+// When a step is to end.
+static double aim(const struct budget *budget) {
+    return budget->deadline - GUARD * budget->late;
+}
+
+static double follow(double usual, double value, double most) {
+    return fmin(usual + (1.0 - DEVIATION_FORGETTING) * (value - usual), most);
 }
 
 // Least squares over what was seen and the prior's two ends. Costs never fall with r, and never by much less
@@ -40,8 +51,10 @@ void budget_learn(struct budget *budget, double r, double ms) {
     const double keep = changed ? CHANGED : FORGETTING;
     if (far && !changed) ms = expected + copysign(usual, ms - expected);
     budget->surprised = far;
-    budget->deviation += (1.0 - DEVIATION_FORGETTING) * (fabs(ms - expected) - budget->deviation);
-    budget->deviation = fmin(budget->deviation, LARGEST_DEVIATION * budget->deadline);
+    budget->deviation = follow(budget->deviation, fabs(ms - expected),
+                               LARGEST_DEVIATION * budget->deadline);
+    budget->late =
+        follow(budget->late, fmax(ms - aim(budget), 0.0), LARGEST_LATENESS * budget->deadline);
     budget->n = keep * budget->n + 1.0;
     budget->sx = keep * budget->sx + r;
     budget->sy = keep * budget->sy + ms;
@@ -49,8 +62,8 @@ void budget_learn(struct budget *budget, double r, double ms) {
     budget->sxy = keep * budget->sxy + r * ms;
 }
 
-size_t budget_choose(const struct budget *budget) {
+size_t budget_choose(const struct budget *budget, double spent, double left) {
     const struct line line = fit(budget);
-    const double r = (budget->deadline - GUARD * budget->deviation - line.a) / line.b;
+    const double r = ((aim(budget) - spent) / left - line.a) / line.b;
     return r >= budget->span ? (size_t)budget->span : r >= 1.0 ? (size_t)r : 1;
 }

@@ -1,8 +1,11 @@
 // How many tokens a deadline allows: the cost of a step is affine in the tokens r that pass a gate.
 //
 //     ms = a + b r        fitted online, older steps forgotten by a factor a step
-//     r  = (deadline - guard - a) / b        guard: 1.5 times the usual deviation from the fit,
-//                                            which counts as 5 % of the deadline at most
+//     r  = ((deadline - guard - spent) / left - a) / b
+//
+// r is chosen anew before each block, from the time that is spent and the share of the step that is left, so that
+// a step that was held up catches up. The guard is for what comes too late for that: it is twice the usual lateness,
+// the mean over all steps of what they end behind their aim, deadline - guard.
 //
 // Two costs measured before the first frame stand in the fit for good, with little weight: they carry it
 // while nothing has been seen, and hold the slope where every step has the same r.
@@ -22,6 +25,7 @@ struct budget {
     double span;                // tokens, the largest r
     double n, sx, sy, sxx, sxy; // weighted sums over the steps seen
     double deviation;           // ms, mean distance from the fit
+    double late;                // ms, mean of what steps end behind their aim
     bool surprised;             // the last step lay far off
 };
 
@@ -32,7 +36,8 @@ void budget_start(struct budget *budget, double deadline, size_t n, double low_r
 // A step in which `r` tokens passed a gate, on average over gates, took `ms`.
 void budget_learn(struct budget *budget, double r, double ms);
 
-// The r for the next step, 1..n.
-size_t budget_choose(const struct budget *budget);
+// The r for what is left of a step, 1..n: `spent` ms are gone, and the share `left` of the whole, 0 < left <= 1, is
+// to come.
+size_t budget_choose(const struct budget *budget, double spent, double left);
 
 #endif

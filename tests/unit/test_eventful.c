@@ -317,7 +317,7 @@ static const double SIMULATED_A = 15.0, SIMULATED_B = 0.75, DEADLINE = 40.0;
 static void simulate(struct simulation *simulation, size_t steps, double slower, bool accidents) {
     struct random *random = &simulation->random;
     for (size_t i = 0; i < steps; i++) {
-        const size_t r = budget_choose(&simulation->budget);
+        const size_t r = budget_choose(&simulation->budget, 0.0, 1.0);
         double noise = 1.0;
         for (int k = 0; k < 4; k++) noise += 0.0175 * (double)random_float(random, -1.0f, 1.0f);
         const double ms = slower * (SIMULATED_A + SIMULATED_B * (double)r) * noise;
@@ -350,16 +350,42 @@ static void budgets_are_met(void **state) {
     assert_true(simulation.used > 0.93 * (double)simulation.counted); // r is whole: 1.5 ms a token
 }
 
+// Twelve blocks, each of which chooses anew. Somewhere in the first half of every other step another process
+// takes 8 ms.
+static void late_steps_catch_up(void **state) {
+    (void)state;
+    enum { BLOCKS = 12, STEPS = 400 };
+    struct budget budget;
+    struct random random = {9};
+    double used = 0.0;
+    budget_start(&budget, DEADLINE, 200, 12.0, SIMULATED_A + SIMULATED_B * 12.0, 50.0,
+                 SIMULATED_A + SIMULATED_B * 50.0);
+    for (int step = 0; step < STEPS; step++) {
+        double ms = 0.0, sum = 0.0;
+        for (int i = 0; i < BLOCKS; i++) {
+            const size_t r = budget_choose(&budget, ms, (double)(BLOCKS - i) / BLOCKS);
+            const double noise = 1.0 + 0.1 * (double)random_float(&random, -1.0f, 1.0f);
+            ms += (SIMULATED_A + SIMULATED_B * (double)r) / BLOCKS * noise;
+            ms += step % 2 == 1 && i == step / 2 % 6 ? 8.0 : 0.0;
+            sum += (double)r;
+        }
+        budget_learn(&budget, sum / BLOCKS, ms);
+        used += ms / DEADLINE;
+        if (step >= 20) assert_true(ms < 1.02 * DEADLINE);
+    }
+    assert_true(used > 0.97 * STEPS);
+}
+
 // A cost that no r can meet, and one that any r meets.
 static void budgets_have_ends(void **state) {
     (void)state;
     struct budget budget;
     budget_start(&budget, 10.0, 100, 6.0, 50.0, 25.0, 60.0);
     for (int i = 0; i < 50; i++) budget_learn(&budget, 1.0, 48.0);
-    assert_int_equal(budget_choose(&budget), 1);
+    assert_int_equal(budget_choose(&budget, 0.0, 1.0), 1);
     budget_start(&budget, 1000.0, 100, 6.0, 50.0, 25.0, 60.0);
     for (int i = 0; i < 50; i++) budget_learn(&budget, 100.0, 90.0);
-    assert_int_equal(budget_choose(&budget), 100);
+    assert_int_equal(budget_choose(&budget, 0.0, 1.0), 100);
 }
 
 int main(void) {
@@ -372,6 +398,7 @@ int main(void) {
         cmocka_unit_test(still_scenes_are_still),
         cmocka_unit_test(noise_is_learnt),
         cmocka_unit_test(budgets_are_met),
+        cmocka_unit_test(late_steps_catch_up),
         cmocka_unit_test(budgets_have_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
