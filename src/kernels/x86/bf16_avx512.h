@@ -26,12 +26,26 @@ static inline __m256i bf16_avx512(__m512 x) {
     return round_bf16_avx512(x);
 }
 
+// Thirty-two of them.
+static inline __m512i bf16_pair_avx512(__m512 low, __m512 high) {
+#ifdef __AVX512BF16__
+    enum { SUBNORMAL = 0x20 };
+    const __mmask16 subnormal = _kor_mask16(_mm512_fpclass_ps_mask(low, SUBNORMAL),
+                                            _mm512_fpclass_ps_mask(high, SUBNORMAL));
+    if (__builtin_expect(subnormal == 0, 1)) return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+#endif
+    return _mm512_inserti64x4(_mm512_castsi256_si512(round_bf16_avx512(low)),
+                              round_bf16_avx512(high), 1);
+}
+
 // n of them, padded to a whole lane.
 static inline void encode_bf16_avx512(void *row, const float *x, size_t n) {
     uint16_t *out = row;
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) _mm256_storeu_epi16(out + i, bf16_avx512(_mm512_loadu_ps(x + i)));
-    if (i < n) {
+    for (; i + 32 <= n; i += 32)
+        _mm512_storeu_si512(
+            out + i, bf16_pair_avx512(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16)));
+    for (; i < n; i += 16) {
         const __mmask16 there = first_avx512(n - i);
         _mm256_mask_storeu_epi16(out + i, there, bf16_avx512(_mm512_maskz_loadu_ps(there, x + i)));
     }

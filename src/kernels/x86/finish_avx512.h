@@ -67,37 +67,53 @@ INLINED __m512 load(const float *x, bool whole, __mmask16 part) {
     return whole ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(part, x);
 }
 
-INLINED void finish_vector(void *y, size_t i, const float *c, bool whole, __mmask16 part,
-                           const struct finish *f, const enum format format,
-                           const enum activation activation) {
-    __m512 x = _mm512_add_ps(load(c + i, whole, part), load(f->bias + i, whole, part));
-    x = activate(x, activation);
-    if (format == FORMAT_BF16) {
-        uint16_t *to = (uint16_t *)y + i;
-        if (whole)
-            _mm256_storeu_si256((__m256i *)(void *)to, bf16_avx512(x));
+// Sixteen sums, whole or the first of them, with their bias and activation.
+INLINED __m512 activated(const float *c, const float *bias, bool whole, __mmask16 part,
+                         const enum activation activation) {
+    return activate(_mm512_add_ps(load(c, whole, part), load(bias, whole, part)), activation);
+}
+
+// Values i and those behind it of a row y, f32.
+INLINED void put_f32(void *y, size_t i, __m512 x, bool whole, __mmask16 part, bool accumulate) {
+    float *to = (float *)y + i;
+    if (accumulate) x = _mm512_add_ps(load(to, whole, part), x);
+    if (whole)
+        _mm512_storeu_ps(to, x);
+    else
+        _mm512_mask_storeu_ps(to, part, x);
+}
+
+INLINED void finish_row(void *y, const float *c, size_t n, const struct finish *f,
+                        const enum format format, const enum activation activation) {
+    const float *bias = f->bias;
+    const bool accumulate = f->accumulate;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        const __m512 low = activated(c + i, bias + i, true, 0, activation),
+                     high = activated(c + i + 16, bias + i + 16, true, 0, activation);
+        if (format == FORMAT_BF16) {
+            _mm512_storeu_si512((uint16_t *)y + i, bf16_pair_avx512(low, high));
+        } else {
+            put_f32(y, i, low, true, 0, accumulate);
+            put_f32(y, i + 16, high, true, 0, accumulate);
+        }
+    }
+    for (; i < n; i += 16) {
+        const bool whole = i + 16 <= n;
+        const __mmask16 part = first_avx512(n - i);
+        const __m512 x = activated(c + i, bias + i, whole, part, activation);
+        if (format == FORMAT_BF16)
+            _mm256_mask_storeu_epi16((uint16_t *)y + i, part, bf16_avx512(x));
         else
-            _mm256_mask_storeu_epi16(to, part, bf16_avx512(x));
-    } else {
-        float *to = (float *)y + i;
-        if (f->accumulate) x = _mm512_add_ps(load(to, whole, part), x);
-        if (whole)
-            _mm512_storeu_ps(to, x);
-        else
-            _mm512_mask_storeu_ps(to, part, x);
+            put_f32(y, i, x, whole, part, accumulate);
     }
 }
 
 INLINED void finish_rows(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows,
                          size_t n, const struct finish *f, const enum format format,
                          const enum activation activation) {
-    const size_t whole = n / 16 * 16;
-    for (; rows > 0; rows--, c += c_stride, y = (unsigned char *)y + y_bytes) {
-        for (size_t i = 0; i < whole; i += 16)
-            finish_vector(y, i, c, true, 0xffff, f, format, activation);
-        if (whole < n)
-            finish_vector(y, whole, c, false, first_avx512(n - whole), f, format, activation);
-    }
+    for (; rows > 0; rows--, c += c_stride, y = (unsigned char *)y + y_bytes)
+        finish_row(y, c, n, f, format, activation);
 }
 
 INLINED void finish_activated(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows,

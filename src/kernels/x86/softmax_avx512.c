@@ -81,6 +81,11 @@ static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w,
 static void outer_sum(float *row, const float *h, const float *w, size_t width, size_t first,
                       size_t n) {
     size_t y = first / width, x = first % width;
+    if (width <= 16 && x == 0) { // windows: a row of keys is one vector, the same w for each
+        const __m512 columns = _mm512_maskz_loadu_ps(first_avx512(width), w);
+        for (; n >= 16; row += width, n -= width, y++)
+            _mm512_storeu_ps(row, _mm512_add_ps(_mm512_set1_ps(h[y]), columns));
+    }
     while (n > 0) {
         const size_t some = width - x < n ? width - x : n, whole = some / 16 * 16;
         const __m512 height = _mm512_set1_ps(h[y]);
