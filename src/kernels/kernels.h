@@ -143,17 +143,18 @@ struct kernels {
     void (*finish)(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,
                    const struct finish *finish);
 
-    // One more block of n > 0 logits l_i = scale * s_i of a row, scale > 0: state->max grows to cover
-    // them, p_i becomes exp(l_i - max) in the format (F32: p may be s; BF16: the row is padded to
-    // whole lanes with 0), state->sum becomes sum * c + the sum of the p_i as written; returns c =
-    // exp(old max - new max), the factor of everything that was accumulated with the old one.
+    // One more block of n > 0 logits l_i = scale * s_i of each of some rows, scale > 0: a row's max grows to cover
+    // them, p_i becomes exp(l_i - max) in the format (F32: p may be s; BF16: the row is padded to whole
+    // lanes with 0), its sum becomes sum * c + the sum of the p_i as written, and factors[row] = c = exp(old max -
+    // new max), the factor of everything that was accumulated with the old one. Row r of p is at p + r * p_bytes, of s
+    // at s + r * s_stride; its state is states[r].
     // F32: relative error <= 3e-7 + 2 u |l_i - max| + u |l_i|. BF16: 2^-8 instead of 3e-7. 0 below
     // l_i - max = -87.
-    float (*softmax[FORMATS])(void *p, const float *s, size_t n, float scale,
-                              struct softmax_state *state);
+    void (*softmax[FORMATS])(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
+                             size_t n, float scale, struct softmax_state *states, float *factors);
 
-    // The same for terms that are added to (or, `subtract`, taken from) sums kept with a reference maximum,
-    // of at most KEPT_SLACK below any logit: state->max grows, to the largest logit, only where that is
+    // The same of one row for terms that are added to (or, `subtract`, taken from) sums kept with a reference
+    // maximum, of at most KEPT_SLACK below any logit; returns c. state->max grows, to the largest logit, only where that is
     // more than KEPT_SLACK above it; p_i becomes +-exp(l_i - max), state->sum = state->sum * c + the sum of
     // the p_i as written. A logit's exp has the bits that `softmax` gives it at the same max. Errors as there,
     // with |l_i - max| up to KEPT_SLACK above 0 too.

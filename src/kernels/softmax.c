@@ -12,31 +12,32 @@ static float grow_max(struct softmax_state *state, const float *s, size_t n, flo
     return correction;
 }
 
-static float softmax_f32(void *p, const float *s, size_t n, float scale,
-                         struct softmax_state *state) {
-    float *out = p;
-    const float correction = grow_max(state, s, n, scale);
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = exp_f32(s[i] * scale - state->max);
-        sum += out[i];
+static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
+                        size_t n, float scale, struct softmax_state *states, float *factors) {
+    for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
+        float *out = (float *)(void *)((unsigned char *)p + r * p_bytes), sum = 0.0f;
+        factors[r] = grow_max(states, s, n, scale);
+        for (size_t i = 0; i < n; i++) {
+            out[i] = exp_f32(s[i] * scale - states->max);
+            sum += out[i];
+        }
+        states->sum = states->sum * factors[r] + sum;
     }
-    state->sum = state->sum * correction + sum;
-    return correction;
 }
 
-static float softmax_bf16(void *p, const float *s, size_t n, float scale,
-                          struct softmax_state *state) {
-    uint16_t *out = p;
-    const float correction = grow_max(state, s, n, scale);
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = bf16_from_f32(exp_f32(s[i] * scale - state->max));
-        sum += bf16_to_f32(out[i]);
+static void softmax_bf16(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
+                         size_t n, float scale, struct softmax_state *states, float *factors) {
+    for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
+        uint16_t *out = (uint16_t *)(void *)((unsigned char *)p + r * p_bytes);
+        float sum = 0.0f;
+        factors[r] = grow_max(states, s, n, scale);
+        for (size_t i = 0; i < n; i++) {
+            out[i] = bf16_from_f32(exp_f32(s[i] * scale - states->max));
+            sum += bf16_to_f32(out[i]);
+        }
+        if (n % 2) out[n] = 0;
+        states->sum = states->sum * factors[r] + sum;
     }
-    if (n % 2) out[n] = 0;
-    state->sum = state->sum * correction + sum;
-    return correction;
 }
 
 // The reference maximum moves only where the block's largest logit is far above it.

@@ -59,6 +59,7 @@ struct tile {
     size_t positions[TILE]; // of the queries in their sequence
     size_t rows[TILE];      // of the queries in q and y
     struct softmax_state state[TILE];
+    float factors[TILE]; // of o, since the block before
     float scores[TILE * BLOCK];
     // P in bf16 (in f32 it takes the place of the scores). Weights of an odd number of keys end with a zero, for
     // the last row behind all of them.

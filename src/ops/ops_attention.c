@@ -289,13 +289,15 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
         start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->bias, first, some);
     }
     attention_score(run, tile, pass->rows, pass->keys, first, some, started);
+    const bool apart = format == FORMAT_BF16;
+    unsigned char *weights = apart ? (void *)tile->weights : (void *)tile->scores;
+    const size_t bytes = BLOCK * (apart ? sizeof *tile->weights : sizeof *tile->scores);
+    kernels->softmax[format](weights, bytes, tile->scores, BLOCK, pass->rows, some, shape->scale,
+                             tile->state, tile->factors);
     for (size_t i = 0; i < pass->rows; i++) {
-        float *scores = tile->scores + i * BLOCK;
-        void *weights = format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : scores;
-        const float c =
-            kernels->softmax[format](weights, scores, some, shape->scale, &tile->state[i]);
-        if (first > 0 && c != 1.0f) attention_scale_row(tile->o + i * d, d, c);
-        tile->p_rows[i] = weights;
+        tile->p_rows[i] = weights + i * bytes;
+        if (first > 0 && tile->factors[i] != 1.0f)
+            attention_scale_row(tile->o + i * d, d, tile->factors[i]);
     }
     kernels->product[format](tile->o, d, tile->p_rows, pass->rows,
                              pass->values + format_lanes(format, first) * panel * LANE_BYTES,

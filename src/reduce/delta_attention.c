@@ -122,6 +122,7 @@ static void weigh(const struct update *run, struct memory_of_rows *memory, const
     const size_t n = run->state->n;
     float *row = memory->scores + i * n;
     struct softmax_state state = {-INFINITY, 0.0f};
+    float factor; // of nothing: there is one block
     if (relative) {
         const struct relative_row logits = attention_relative_row(relative, memory->tile, i);
         run->attention.kernels->outer_sum(row, logits.h, logits.w, relative->width, 0, n);
@@ -129,7 +130,8 @@ static void weigh(const struct update *run, struct memory_of_rows *memory, const
     } else {
         memcpy(row, b, n * sizeof *row);
     }
-    run->attention.kernels->softmax[FORMAT_F32](row, row, n, shape->scale, &state);
+    run->attention.kernels->softmax[FORMAT_F32](row, 0, row, 0, 1, n, shape->scale, &state,
+                                                &factor);
     attention_scale_row(row, n, 1.0f / state.sum);
 }
 

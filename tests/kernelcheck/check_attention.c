@@ -29,7 +29,8 @@ static void check_softmax_row(struct check *check, const float *s, size_t n, siz
         float *part = make_floats(some); // exact sizes
         uint8_t *p = make_bytes(format_row_bytes(format, some));
         memcpy(part, s + first, some * sizeof *s);
-        const float c = check->kernels->softmax[format](p, part, some, scale, &state);
+        float c;
+        check->kernels->softmax[format](p, 0, part, 0, 1, some, scale, &state, &c);
         for (size_t i = 0; i < some; i++) max = fmax(max, (double)(s[first + i] * scale));
         expect(check, fabs((double)state.max - max), 0.0, "max: n %zu block %zu at %zu", n, block,
                first);
@@ -60,9 +61,43 @@ static void check_softmax_row(struct check *check, const float *s, size_t n, siz
     }
 }
 
+// Some rows together have the bits of each alone, and nothing is written between them.
+static void check_softmax_rows(struct check *check, size_t rows, size_t n, enum format format) {
+    enum { MOST = 9, BLOCKS = 3 };
+    const size_t bytes = format_row_bytes(format, n), p_bytes = bytes + 8, s_stride = n + 3;
+    float *s = make_floats(rows * s_stride), factors[MOST];
+    uint8_t *p = make_bytes(rows * p_bytes), *alone = make_bytes(bytes);
+    struct softmax_state states[MOST], expected[MOST];
+    for (size_t r = 0; r < rows; r++)
+        states[r] = expected[r] = (struct softmax_state){-INFINITY, 0.0f};
+    for (size_t block = 0; block < BLOCKS; block++) {
+        random_floats(&check->random, s, rows * s_stride, -20.0f, 20.0f);
+        memset(p, 0xa5, rows * p_bytes);
+        check->kernels->softmax[format](p, p_bytes, s, s_stride, rows, n, 0.5f, states, factors);
+        for (size_t r = 0; r < rows; r++) {
+            float c;
+            check->kernels->softmax[format](alone, 0, s + r * s_stride, 0, 1, n, 0.5f, &expected[r],
+                                            &c);
+            const bool same = memcmp(p + r * p_bytes, alone, bytes) == 0 && factors[r] == c &&
+                              states[r].max == expected[r].max && states[r].sum == expected[r].sum;
+            expect(check, !same, 0.0, "rows %zu, n %zu, row %zu", rows, n, r);
+            for (size_t i = bytes; i < p_bytes; i++)
+                expect(check, p[r * p_bytes + i] != 0xa5, 0.0, "between rows: %zu, n %zu, byte %zu",
+                       rows, n, i);
+        }
+    }
+    free(s);
+    free(p);
+    free(alone);
+}
+
 void check_softmax(struct check *check) {
     const enum format format = check->format;
     static const float spreads[] = {0.0f, 1.0f, 30.0f, 1e4f};
+    for (size_t rows = 0; rows <= 9; rows++) {
+        for (size_t n = 1; n <= 260; n += n < 40 ? 13 : 37)
+            check_softmax_rows(check, rows, n, format);
+    }
     for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
         for (size_t i = 0; i < 4; i++) {
             float *s = make_floats(n);
@@ -82,8 +117,9 @@ double time_softmax(struct check *check) {
     random_floats(&check->random, s, N, -8.0f, 8.0f);
     for (int i = 0; i < 100; i++) {
         struct softmax_state state = {-INFINITY, 0.0f};
+        float factor;
         const double start = clock_ms();
-        check->kernels->softmax[format](p, s, N, 1.0f, &state);
+        check->kernels->softmax[format](p, 0, s, 0, 1, N, 1.0f, &state, &factor);
         best = fmin(best, clock_ms() - start);
     }
     free(s);
@@ -134,7 +170,8 @@ static void check_kept_bits(struct check *check, size_t n, enum format format) {
     uint8_t *p = make_bytes(bytes), *kept = make_bytes(bytes);
     random_floats(&check->random, s, n, -20.0f, 20.0f);
     struct softmax_state state = {-INFINITY, 0.0f};
-    check->kernels->softmax[format](p, s, n, 0.5f, &state);
+    float factor;
+    check->kernels->softmax[format](p, 0, s, 0, 1, n, 0.5f, &state, &factor);
     const float sum = state.sum;
     state.sum = 0.0f;
     check->kernels->softmax_kept[format](kept, s, n, 0.5f, false, &state);

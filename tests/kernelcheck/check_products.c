@@ -47,6 +47,7 @@ void check_encode(struct check *check) {
             uint8_t *row = make_bytes(bytes), *expected = make_bytes(bytes);
             random_floats(&check->random, x, n, -spreads[i], spreads[i]);
             if (n % 7 == 0) x[n / 2] = NAN;
+            if (i == 0) x[random_size(&check->random, 0, n - 1)] = 3e-39f; // subnormal, alone
             if (n % 11 == 0 && format == FORMAT_I8) x[n / 3] = -INFINITY;
             check->kernels->encode[format](row, x, n);
             encode_reference(expected, x, n, format);

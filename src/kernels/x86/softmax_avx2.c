@@ -19,7 +19,8 @@ static inline float grow_max(struct softmax_state *state, const float *s, size_t
 }
 
 // exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
-static inline float weigh(float *out, const float *s, size_t n, float scale, float max, __m256 sign) {
+static inline float weigh(float *out, const float *s, size_t n, float scale, float max,
+                          __m256 sign) {
     const __m256 factor = _mm256_set1_ps(scale * EXP_LOG2E),
                  shift = _mm256_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 8 * 8;
@@ -41,12 +42,14 @@ static inline float weigh(float *out, const float *s, size_t n, float scale, flo
     return sum_avx2(sums);
 }
 
-static float softmax_f32(void *p, const float *s, size_t n, float scale,
-                         struct softmax_state *state) {
-    const float correction = grow_max(state, s, n, scale);
-    const float sum = weigh(p, s, n, scale, state->max, _mm256_setzero_ps());
-    state->sum = state->sum * correction + sum;
-    return leave_vectors(correction);
+static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
+                        size_t n, float scale, struct softmax_state *states, float *factors) {
+    for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
+        float *out = (float *)(void *)((unsigned char *)p + r * p_bytes);
+        factors[r] = grow_max(states, s, n, scale);
+        const float sum = weigh(out, s, n, scale, states->max, _mm256_setzero_ps());
+        states->sum = states->sum * factors[r] + sum;
+    }
 }
 
 static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,

@@ -22,12 +22,21 @@ static inline __m512 largest_of(const float *s, size_t n) {
     return _mm512_max_ps(largest, other);
 }
 
+// exp(x) for x <= 0, 1 for 0; NaN stays NaN. Without a branch: whether a maximum grows cannot be foretold.
+static inline float decay(float x) {
+    // The second operand wins where one is NaN.
+    const __m128 t =
+        _mm_max_ss(_mm_set_ss(-200.0f), _mm_mul_ss(_mm_set_ss(x), _mm_set_ss(EXP_LOG2E)));
+    return _mm512_cvtss_f32(exp2_avx512(_mm512_zextps128_ps512(t)));
+}
+
 // Lets the maximum grow over the block's logits; returns the factor of what came before.
 static inline float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+    const __m128 old = _mm_set_ss(state->max);
     const float block = scale * _mm512_reduce_max_ps(largest_of(s, n));
-    if (block <= state->max) return 1.0f;
-    const float correction = exp_f32(state->max - block);
-    state->max = block;
+    const float max = _mm_cvtss_f32(_mm_max_ss(old, _mm_set_ss(block)));
+    const float correction = decay(state->max - max);
+    state->max = max;
     return correction;
 }
 
