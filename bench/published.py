@@ -3,7 +3,7 @@
 
     VENV/bin/python bench/published.py CHECKOUT [--vidette build/vidette] [--rounds 2] [--under "chrt -f 10"]
 
-CHECKOUT is https://github.com/WISION-Lab/eventful-transformer (MIT); VENV has torch, torchvision and pyyaml. Its
+CHECKOUT is https://github.com/WISION-Lab/eventful-transformer (MIT); VENV has torch, torchvision, matplotlib and pyyaml. Its
 ViTDet-B backbone runs with its own timing configurations, random weights and frames whose every pixel changes a little;
 timed is `backbone(x)`, without the embedding, in its script's way: dense, then a flush and some steps with the R largest
 errors of each gate. `cast` is its attention product's type in global blocks: bfloat16 is its configuration. Vidette's steps
@@ -21,8 +21,8 @@ from pathlib import Path
 from results import MACHINE, ROOT, json_lines, machine, save_rows
 
 RESULTS = "published.csv"
-KEY = ["size", "r", "cast"]
-FIELDS = [*MACHINE, *KEY, "torch", "published_dense_ms", "published_step_ms", "f32_step_ms", "f32_speedup", "bf16_step_ms",
+KEY = ["cpu", "size", "r", "cast"]
+FIELDS = [*MACHINE, *KEY[1:], "torch", "published_dense_ms", "published_step_ms", "f32_step_ms", "f32_speedup", "bf16_step_ms",
           "bf16_speedup"]
 CASES = [(1024, 512), (672, 256)]
 
