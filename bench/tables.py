@@ -3,8 +3,8 @@
 
     python bench/tables.py
 
-A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits, trials,
-fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page
+A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense (and its short form
+dense_short), limits, trials, fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page
 says which rows there are, by their first three cells, the file what stands in them.
 """
 import re
@@ -50,6 +50,20 @@ def dense_of(rows, cpu):
             ratio = f"{float(own['vs_best_peer']):.2f} x" if own["vs_best_peer"] else ""
             lines.append(f"| {name} | {precision} | {float(own['ms_min']):.0f} ({float(own['efficiency']):.0%}) | "
                          f"{shown[0]} | {shown[1]} | {ratio} |")
+    return "\n".join(lines)
+
+
+def dense_short(rows):
+    """All CPUs side by side: our time, and the best rival's that it is."""
+    cpus = list(dict.fromkeys(row["cpu"] for row in rows))
+    lines = ["| ms, share of the best rival's | | " + " | ".join(cpus) + " |", "|---" * (len(cpus) + 2) + "|"]
+    for arch, name in NAMES.items():
+        for precision in PRECISIONS:
+            found = [cell([row for row in rows if row["cpu"] == cpu], arch, precision, "vidette") for cpu in cpus]
+            if not any(row and row["vs_best_peer"] for row in found):
+                continue
+            shown = [f"{float(row['ms_min']):.0f}, {float(row['vs_best_peer']):.2f} x" if row else "" for row in found]
+            lines.append(f"| {name} | {precision} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -101,8 +115,9 @@ def streams_of(rows, cpu):
     return "\n".join(lines)
 
 
-def published(rows):
-    lines = ["| size, R | its A V product in | its dense run, its step, ms | f32 step | bf16 step |", "|---|---|---|---|---|"]
+def published_one(rows, cpu):
+    lines = [f"2 cores of {with_article(cpu)}:", "",
+             "| size, R | its A V product in | its dense run, its step, ms | f32 step | bf16 step |", "|---|---|---|---|---|"]
     for row in rows:
         cast = "f32" if row["cast"] == "none" else "bf16"
         dense, step, f32, bf16 = (f"{float(row[key]):.0f}" for key in ("published_dense_ms", "published_step_ms", "f32_step_ms",
@@ -110,6 +125,10 @@ def published(rows):
         lines.append(f"| {row['size']}, {row['r']} | {cast} | {dense}, {step} | {f32}, {float(row['f32_speedup']):.1f} x | "
                      f"{bf16}, {float(row['bf16_speedup']):.1f} x |")
     return "\n".join(lines)
+
+
+def published(rows):
+    return by_cpu(rows, published_one)
 
 
 def fixed_camera(rows):
@@ -146,7 +165,7 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": dense, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
+    tables = {"dense": dense, "dense_short": dense_short, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
               "published": published}
     for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page
@@ -155,7 +174,7 @@ def main():
             rows = read_rows(name + ".csv")
             text = re.sub(f"(?<=<!-- {name} -->\\n).*?(?=\\n<!-- end -->)", lambda found: refill(found[0], rows), text, flags=re.S)
         for name, write in tables.items():
-            body = f"<!-- {name} -->\n{write(read_rows(name + '.csv'))}\n<!-- end -->"
+            body = f"<!-- {name} -->\n{write(read_rows(name.split("_short")[0] + '.csv'))}\n<!-- end -->"
             text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _: body, text, flags=re.S)
         path.write_text(text)
 

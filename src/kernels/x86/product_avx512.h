@@ -25,6 +25,13 @@ INLINED __m512i dot(__m512i sum, __m512i b, __m512i a, const enum format format)
     return sum;
 }
 
+// A vector of B in a register: gcc would load it again for each row of a thin tile.
+INLINED __m512i load_once(const unsigned char *b) {
+    __m512i value = _mm512_loadu_si512(b);
+    __asm__("" : "+v"(value));
+    return value;
+}
+
 // Vector v of a row of C, whole or (its last one, where columns end) in part. Whole vectors are stored
 // without a mask: a masked store cannot be read back before it has left for the cache.
 INLINED __m512 load_sum(const float *c, bool whole, __mmask16 part) {
@@ -107,7 +114,7 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
             _mm_prefetch(next.at, _MM_HINT_T1);
             __m512i values[VECTORS];
 #pragma GCC unroll 4
-            for (int v = 0; v < vectors; v++) values[v] = _mm512_loadu_si512(b + 64 * v);
+            for (int v = 0; v < vectors; v++) values[v] = load_once(b + 64 * v);
 #pragma GCC unroll 6
             for (int row = 0; row < rows; row++) {
                 const __m512i factor = _mm512_set1_epi32(x[row][i]);
