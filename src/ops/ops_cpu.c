@@ -148,8 +148,8 @@ static double busiest(const struct exec *exec, size_t rows, size_t some, size_t 
            tiles_of(others % threads ? some : last, unit);
 }
 
-// Rows of a task of products: dealt evenly, or in whole tiles where that leaves thin ones behind and takes a
-// fiftieth longer.
+// Rows of a task of products: dealt evenly, or in whole tiles where even tasks, for the thin tile that each ends
+// with, would take a fiftieth longer.
 static size_t product_rows(const struct exec *exec, size_t rows, const struct gemm *w) {
     const size_t even = exec_rows_a_task(exec, rows, gemm_task_rows(w)), unit = gemm_tile_rows(w),
                  whole = even / unit * unit;
