@@ -174,7 +174,7 @@ def main():
             rows = read_rows(name + ".csv")
             text = re.sub(f"(?<=<!-- {name} -->\\n).*?(?=\\n<!-- end -->)", lambda found: refill(found[0], rows), text, flags=re.S)
         for name, write in tables.items():
-            body = f"<!-- {name} -->\n{write(read_rows(name.split("_short")[0] + '.csv'))}\n<!-- end -->"
+            body = f"<!-- {name} -->\n{write(read_rows(name.removesuffix('_short') + '.csv'))}\n<!-- end -->"
             text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _: body, text, flags=re.S)
         path.write_text(text)
 
