@@ -4,9 +4,8 @@ static inline __m512 signed_ps(__m512 value, __m512i sign) {
     return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(value), sign));
 }
 
-// exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
-static inline float weigh(float *out, const float *s, size_t n, float scale, float max,
-                          __m512i sign) {
+static inline float weigh(void *p, const float *s, size_t n, float scale, float max, __m512i sign) {
+    float *out = p;
     const __m512 factor = _mm512_set1_ps(scale * EXP_LOG2E);
     const __m512 shift = _mm512_set1_ps(max * EXP_LOG2E);
     const size_t whole = n / 16 * 16;
@@ -27,24 +26,14 @@ static inline float weigh(float *out, const float *s, size_t n, float scale, flo
     return _mm512_reduce_add_ps(sums);
 }
 
-// Everything in a row waits for its maximum: it is found while the row before is weighed.
 static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
                         size_t n, float scale, struct softmax_state *states, float *factors) {
-    if (rows > 0) factors[0] = grow_max(states, s, n, scale);
-    for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
-        float *out = (float *)(void *)((unsigned char *)p + r * p_bytes);
-        if (r + 1 < rows) factors[r + 1] = grow_max(states + 1, s + s_stride, n, scale);
-        const float sum = weigh(out, s, n, scale, states->max, _mm512_setzero_si512());
-        states->sum = states->sum * factors[r] + sum;
-    }
+    softmax_rows(p, p_bytes, s, s_stride, rows, n, scale, states, factors, weigh);
 }
 
 static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
                               struct softmax_state *state) {
-    const float correction = grow_kept(state, s, n, scale);
-    const float sum = weigh(p, s, n, scale, state->max, sign_of(subtract));
-    state->sum = state->sum * correction + sum;
-    return leave_vectors(correction);
+    return softmax_kept_row(p, s, n, scale, subtract, state, weigh);
 }
 
 // Up to 64 floats in registers, read by index without touching memory.

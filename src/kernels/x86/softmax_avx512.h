@@ -1,4 +1,4 @@
-// The maximum of a block of logits, for the softmax of every format.
+// The softmax of every format but for its exponentials: maxima of blocks, rows of a tile.
 #ifndef VIDETTE_KERNELS_X86_SOFTMAX_AVX512_H
 #define VIDETTE_KERNELS_X86_SOFTMAX_AVX512_H
 
@@ -8,6 +8,8 @@
 #include "kernels/x86/exp_avx512.h"
 #include "kernels/x86/lanes_avx512.h"
 #include "kernels/x86/leave_vectors.h"
+
+#define INLINED static inline __attribute__((always_inline))
 
 static inline __m512 largest_of(const float *s, size_t n) {
     if (n < 16) return _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_avx512(n), s);
@@ -49,9 +51,31 @@ static inline float grow_kept(struct softmax_state *state, const float *s, size_
     return correction;
 }
 
-// The bit that turns exps into terms to be subtracted.
-static inline __m512i sign_of(bool subtract) {
-    return _mm512_set1_epi32(subtract ? INT32_MIN : 0);
+// exp(scale s - max) of n logits in the format of `out`, each with `sign` (its bit alone) over it; returns the sum of
+// what was written.
+typedef float weigh_row(void *out, const float *s, size_t n, float scale, float max, __m512i sign);
+
+// The table's softmax. Everything in a row waits for its maximum: it is found while the row before is weighed.
+INLINED void softmax_rows(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
+                          size_t n, float scale, struct softmax_state *states, float *factors,
+                          weigh_row *const weigh) {
+    unsigned char *out = p;
+    if (rows > 0) factors[0] = grow_max(states, s, n, scale);
+    for (size_t r = 0; r < rows; r++, s += s_stride, out += p_bytes, states++) {
+        if (r + 1 < rows) factors[r + 1] = grow_max(states + 1, s + s_stride, n, scale);
+        const float sum = weigh(out, s, n, scale, states->max, _mm512_setzero_si512());
+        states->sum = states->sum * factors[r] + sum;
+    }
+}
+
+// The table's softmax_kept.
+INLINED float softmax_kept_row(void *p, const float *s, size_t n, float scale, bool subtract,
+                               struct softmax_state *state, weigh_row *const weigh) {
+    const float correction = grow_kept(state, s, n, scale);
+    const __m512i sign = _mm512_set1_epi32(subtract ? INT32_MIN : 0);
+    const float sum = weigh(p, s, n, scale, state->max, sign);
+    state->sum = state->sum * correction + sum;
+    return leave_vectors(correction);
 }
 
 #endif
