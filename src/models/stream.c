@@ -368,7 +368,7 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
         r += stream->options.policy.r;
         run_block(stream, i, features);
     }
-    stream->r = r / blocks;
+    stream->r = r / max_size(blocks, 1);
     exec_run(&encoder->exec, encoder->tokens, finish_task, stream);
     if (features && encoder->options.layer == blocks)
         encoder_read_features(encoder, encoder->x, features, 0);

@@ -178,7 +178,7 @@ static struct deal deal_both(const struct exec *exec, size_t rows, const struct 
     struct deal best = deal_rows(exec, rows, w);
     for (size_t c = 2; c <= min_size(threads, panels); c++) {
         struct deal deal = {.columns = ceil_div(panels, c) * step};
-        deal.rows = ceil_div(rows, threads / c);
+        deal.rows = max_size(ceil_div(rows, threads / c), 1);
         if (threads % c != 0 || deal.rows > gemm_task_rows(w)) continue;
         deal.row_tasks = ceil_div(rows, deal.rows);
         deal.column_tasks = ceil_div(gemm_n(w), deal.columns);
