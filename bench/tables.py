@@ -4,8 +4,8 @@
     python bench/tables.py
 
 A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense (and its short form
-dense_short), limits, trials, fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval` (eval_demo, ...) the page
-says which rows there are, by their first three cells, the file what stands in them.
+dense_short), limits, trials, fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval`
+(eval_demo, ...) the page says which rows there are, by their first three cells, the file what stands in them.
 """
 import re
 
@@ -59,8 +59,9 @@ def dense_short(rows):
     lines = ["| ms, share of the best rival's | | " + " | ".join(cpus) + " |", "|---" * (len(cpus) + 2) + "|"]
     for arch, name in NAMES.items():
         for precision in PRECISIONS:
-            found = [cell([row for row in rows if row["cpu"] == cpu], arch, precision, "vidette") for cpu in cpus]
-            if not any(row and row["vs_best_peer"] for row in found):
+            found = [cell([row for row in rows if row["cpu"] == cpu and row["vs_best_peer"]], arch, precision, "vidette")
+                     for cpu in cpus]
+            if not any(found):
                 continue
             shown = [f"{float(row['ms_min']):.0f}, {float(row['vs_best_peer']):.2f} x" if row else "" for row in found]
             lines.append(f"| {name} | {precision} | {' | '.join(shown)} |")
@@ -165,8 +166,8 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": dense, "dense_short": dense_short, "limits": limits, "trials": trials, "fixed_camera": fixed_camera, "stream": streams,
-              "published": published}
+    tables = {"dense": dense, "dense_short": dense_short, "limits": limits, "trials": trials, "fixed_camera": fixed_camera,
+              "stream": streams, "published": published}
     for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page
         text = path.read_text()

@@ -154,8 +154,8 @@ struct kernels {
                              size_t n, float scale, struct softmax_state *states, float *factors);
 
     // The same of one row for terms that are added to (or, `subtract`, taken from) sums kept with a reference
-    // maximum, of at most KEPT_SLACK below any logit; returns c. state->max grows, to the largest logit, only where that is
-    // more than KEPT_SLACK above it; p_i becomes +-exp(l_i - max), state->sum = state->sum * c + the sum of
+    // maximum, of at most KEPT_SLACK below any logit; returns c. state->max grows, to the largest logit, only where
+    // that is more than KEPT_SLACK above it; p_i becomes +-exp(l_i - max), state->sum = state->sum * c + the sum of
     // the p_i as written. A logit's exp has the bits that `softmax` gives it at the same max. Errors as there,
     // with |l_i - max| up to KEPT_SLACK above 0 too.
     float (*softmax_kept[FORMATS])(void *p, const float *s, size_t n, float scale, bool subtract,

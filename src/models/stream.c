@@ -347,8 +347,10 @@ static void finish_task(void *argument, size_t i, size_t thread, void *scratch) 
 static void choose_r(struct stream *stream, size_t i) {
     if (stream->options.deadline <= 0.0) return;
     const double blocks = (double)stream->encoder->geometry->blocks;
-    const double spent = clock_ms() - stream->begun_ms, left = (blocks - (double)i) / blocks;
-    stream->options.policy.r = budget_choose(&stream->budget, i > 0 ? spent : 0.0, left);
+    const double left = (blocks - (double)i) / blocks;
+    // The whole that is fitted has the embedding in it: at its beginning nothing counts as spent.
+    const double spent = i > 0 ? clock_ms() - stream->begun_ms : 0.0;
+    stream->options.policy.r = budget_choose(&stream->budget, spent, left);
 }
 
 static int run_blocks(struct stream *stream, vdt_error *error) {

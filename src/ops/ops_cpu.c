@@ -1,6 +1,5 @@
 #include "ops/ops.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/checked.h"
@@ -134,32 +133,8 @@ struct deal {
     size_t row_tasks, column_tasks;
 };
 
-// What a task of some rows takes, in tiles of a panel: a thin tile waits for its sums and costs half at least.
-static double tiles_of(size_t rows, size_t unit) {
-    const size_t thin = rows % unit;
-    return (double)(rows / unit) + (thin ? fmax((double)thin / (double)unit, 0.5) : 0.0);
-}
-
-// What the busiest thread takes when all rows are dealt `some` a task.
-static double busiest(const struct exec *exec, size_t rows, size_t some, size_t unit) {
-    const size_t threads = pool_threads(exec->pool), last = (rows - 1) % some + 1;
-    const size_t others = (rows - 1) / some; // tasks before the last
-    return (double)(others / threads) * tiles_of(some, unit) +
-           tiles_of(others % threads ? some : last, unit);
-}
-
-// Rows of a task of products: dealt evenly, or in whole tiles where even tasks, for the thin tile that each ends
-// with, would take a fiftieth longer.
-static size_t product_rows(const struct exec *exec, size_t rows, const struct gemm *w) {
-    const size_t even = exec_rows_a_task(exec, rows, gemm_task_rows(w)), unit = gemm_tile_rows(w),
-                 whole = even / unit * unit;
-    if (rows == 0 || whole == 0) return even;
-    const double least = busiest(exec, rows, even, unit);
-    return 1.02 * busiest(exec, rows, whole, unit) < least ? whole : even;
-}
-
 static struct deal deal_rows(const struct exec *exec, size_t rows, const struct gemm *w) {
-    const size_t some = product_rows(exec, rows, w);
+    const size_t some = exec_rows_a_task(exec, rows, gemm_task_rows(w));
     return (struct deal){some, gemm_n(w), ceil_div(rows, some), 1};
 }
 
@@ -318,7 +293,7 @@ static void run_mlp(struct mlp_run *run) {
         run_layers(run);
         return;
     }
-    run->rows_per_task = product_rows(run->exec, run->rows, mlp->fc1);
+    run->rows_per_task = exec_rows_a_task(run->exec, run->rows, gemm_task_rows(mlp->fc1));
     exec_run(run->exec, ceil_div(run->rows, run->rows_per_task), mlp_task, run);
     run->exec->macs += (uint64_t)run->rows *
                        (gemm_n(mlp->fc1) * gemm_k(mlp->fc1) + gemm_n(mlp->fc2) * gemm_k(mlp->fc2));

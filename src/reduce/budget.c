@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-static const double FORGETTING = 0.9, CHANGED = 0.5, DEVIATION_FORGETTING = 0.97;
+static const double FORGETTING = 0.9, CHANGED = 0.5, USUAL_FORGETTING = 0.97;
 static const double PRIOR_WEIGHT = 0.5, LEAST_SLOPE = 0.25;
-static const double USUAL = 4.0;                                       // deviations
+static const double FAR = 4.0;                                         // deviations
 static const double GUARD = 2.0;                                       // times the usual lateness
 static const double LARGEST_DEVIATION = 0.05, LARGEST_LATENESS = 0.02; // of the deadline
 
@@ -28,8 +28,9 @@ static double aim(const struct budget *budget) {
     return budget->deadline - GUARD * budget->late;
 }
 
+// What is usual after one more value, `most` at the most.
 static double follow(double usual, double value, double most) {
-    return fmin(usual + (1.0 - DEVIATION_FORGETTING) * (value - usual), most);
+    return fmin(usual + (1.0 - USUAL_FORGETTING) * (value - usual), most);
 }
 
 // Least squares over what was seen and the prior's two ends. Costs never fall with r, and never by much less
@@ -46,13 +47,13 @@ static struct line fit(const struct budget *budget) {
 
 void budget_learn(struct budget *budget, double r, double ms) {
     const struct line line = fit(budget);
-    const double expected = line.a + line.b * r, usual = USUAL * budget->deviation;
+    const double expected = line.a + line.b * r, usual = FAR * budget->deviation;
     const bool far = fabs(ms - expected) > usual, changed = far && budget->surprised;
     const double keep = changed ? CHANGED : FORGETTING;
     if (far && !changed) ms = expected + copysign(usual, ms - expected);
     budget->surprised = far;
-    budget->deviation = follow(budget->deviation, fabs(ms - expected),
-                               LARGEST_DEVIATION * budget->deadline);
+    budget->deviation =
+        follow(budget->deviation, fabs(ms - expected), LARGEST_DEVIATION * budget->deadline);
     budget->late =
         follow(budget->late, fmax(ms - aim(budget), 0.0), LARGEST_LATENESS * budget->deadline);
     budget->n = keep * budget->n + 1.0;

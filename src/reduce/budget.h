@@ -5,7 +5,7 @@
 //
 // r is chosen anew before each block, from the time that is spent and the share of the step that is left, so that
 // a step that was held up catches up. The guard is for what comes too late for that: it is twice the usual lateness,
-// the mean over all steps of what they end behind their aim, deadline - guard.
+// the mean over all steps of what they end behind their aim, deadline - guard, and 4 % of the deadline at most.
 //
 // Two costs measured before the first frame stand in the fit for good, with little weight: they carry it
 // while nothing has been seen, and hold the slope where every step has the same r.

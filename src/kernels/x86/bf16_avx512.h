@@ -16,10 +16,11 @@ static inline __m256i round_bf16_avx512(__m512 x) {
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
 }
 
+enum { SUBNORMAL = 0x20 }; // of _mm512_fpclass_ps_mask
+
 // Sixteen of them, in files compiled for it with the instruction, which makes zeros of subnormal numbers.
 static inline __m256i bf16_avx512(__m512 x) {
 #ifdef __AVX512BF16__
-    enum { SUBNORMAL = 0x20 };
     if (__builtin_expect(_mm512_fpclass_ps_mask(x, SUBNORMAL) == 0, 1))
         return (__m256i)_mm512_cvtneps_pbh(x);
 #endif
@@ -29,7 +30,6 @@ static inline __m256i bf16_avx512(__m512 x) {
 // Thirty-two of them.
 static inline __m512i bf16_pair_avx512(__m512 low, __m512 high) {
 #ifdef __AVX512BF16__
-    enum { SUBNORMAL = 0x20 };
     const __mmask16 subnormal = _kor_mask16(_mm512_fpclass_ps_mask(low, SUBNORMAL),
                                             _mm512_fpclass_ps_mask(high, SUBNORMAL));
     if (__builtin_expect(subnormal == 0, 1)) return (__m512i)_mm512_cvtne2ps_pbh(high, low);
@@ -43,8 +43,8 @@ static inline void encode_bf16_avx512(void *row, const float *x, size_t n) {
     uint16_t *out = row;
     size_t i = 0;
     for (; i + 32 <= n; i += 32)
-        _mm512_storeu_si512(
-            out + i, bf16_pair_avx512(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16)));
+        _mm512_storeu_si512(out + i,
+                            bf16_pair_avx512(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16)));
     for (; i < n; i += 16) {
         const __mmask16 there = first_avx512(n - i);
         _mm256_mask_storeu_epi16(out + i, there, bf16_avx512(_mm512_maskz_loadu_ps(there, x + i)));
