@@ -2,9 +2,8 @@
 #include "kernels/kernels.h"
 #include "kernels/bf16.h"
 #include "kernels/x86/exp_avx2.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx2.h"
-
-#define INLINED static inline __attribute__((always_inline))
 
 static inline __m256 erf_avx2(__m256 x) {
     const __m256 c =

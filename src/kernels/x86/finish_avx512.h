@@ -6,9 +6,8 @@
 #include "kernels/kernels.h"
 #include "kernels/x86/bf16_avx512.h"
 #include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx512.h"
-
-#define INLINED static inline __attribute__((always_inline))
 
 static inline __m512 erf_avx512(__m512 x) {
     const __m512 c =

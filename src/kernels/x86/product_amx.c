@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx512.h"
 
 enum {
@@ -26,8 +27,6 @@ enum {
     TILE_BYTES = TILE * LANE_BYTES,   // of one row
     BLOCK = 6 * TILE,                 // lanes
 };
-
-#define INLINED static inline __attribute__((always_inline))
 
 /* ---- instructions -------------------------------------------------------------------------- */
 

@@ -10,11 +10,10 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx512.h"
 
 enum { VECTORS = 4, PANEL = 16 * VECTORS, ROWS = 6 };
-
-#define INLINED static inline __attribute__((always_inline))
 
 INLINED __m512i dot(__m512i sum, __m512i b, __m512i a, const enum format format) {
     switch (format) {

@@ -6,10 +6,9 @@
 
 #include "kernels/kernels.h"
 #include "kernels/x86/exp_avx512.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx512.h"
 #include "kernels/x86/leave_vectors.h"
-
-#define INLINED static inline __attribute__((always_inline))
 
 static inline __m512 largest_of(const float *s, size_t n) {
     if (n < 16) return _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_avx512(n), s);
