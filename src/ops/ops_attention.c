@@ -338,17 +338,43 @@ void attention_run_tile(const struct attention *run, struct tile *tile, const st
         attend_block(run, tile, pass, key, min_size(BLOCK, pass->n - key));
 }
 
+static size_t query_position(const struct attention_shape *shape, size_t sequence, size_t i) {
+    return shape->queries ? shape->queries[shape->q_starts[sequence] + i] : i;
+}
+
+// Where query i of a sequence stands in memory.
+static size_t query_row(const struct attention_shape *shape, size_t sequence, size_t i) {
+    const size_t first_key = shape->k_starts[sequence],
+                 position = query_position(shape, sequence, i);
+    return shape->key_rows  ? shape->key_rows[first_key + position]
+           : shape->queries ? first_key + position
+                            : shape->q_starts[sequence] + i;
+}
+
 // Queries [first, first + rows) of a sequence: where they stand in it and in memory.
 static void place_queries(const struct attention_shape *shape, struct tile *tile, size_t sequence,
                           size_t first, size_t rows) {
-    const size_t q_first = shape->q_starts[sequence] + first, k_first = shape->k_starts[sequence];
     for (size_t i = 0; i < rows; i++) {
-        const size_t position = shape->queries ? shape->queries[q_first + i] : first + i;
-        tile->positions[i] = position;
-        tile->rows[i] = shape->key_rows  ? shape->key_rows[k_first + position]
-                        : shape->queries ? k_first + position
-                                         : q_first + i;
+        tile->positions[i] = query_position(shape, sequence, first + i);
+        tile->rows[i] = query_row(shape, sequence, first + i);
     }
+}
+
+// Queries [first, first + rows), as many of them as there are, of a tile that is still to come.
+static void fetch_queries(const struct attention *run, size_t sequence, size_t head, size_t first,
+                          size_t rows) {
+    const size_t d = run->shape->d, bytes = d * format_bytes(run->q.format),
+                 end = min_size(first + rows, queries_of(run->shape, sequence));
+    for (size_t i = first; i < end; i++)
+        attention_fetch(attention_row(run->q, query_row(run->shape, sequence, i), head * d), bytes);
+}
+
+static void fetch_outputs(const struct attention *run, const struct tile *tile, size_t rows,
+                          size_t head) {
+    const size_t d = run->shape->d;
+    for (size_t i = 0; i < rows; i++)
+        attention_fetch(attention_row(run->y, tile->rows[i], head * d),
+                        d * format_bytes(run->y.format));
 }
 
 // Queries [first, first + rows) of a sequence to all its keys.
@@ -364,6 +390,7 @@ static void attend_tile(const struct attention *run, const unsigned char *panels
     pass.values = pass.keys + attention_key_bytes(run, pass.n);
     attention_place_tile(tile, shape);
     place_queries(shape, tile, sequence, first, rows);
+    fetch_outputs(run, tile, rows, head);
     attention_run_tile(run, tile, &pass, head);
     for (size_t i = 0; i < rows; i++) write_row(run, tile, i, head);
 }
@@ -390,6 +417,7 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     const size_t head = task / tiles_of(run, sequence), rows = tile_rows(run, sequence);
     const size_t first = task % tiles_of(run, sequence) * rows, n_q = queries_of(shape, sequence);
     if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
+    fetch_queries(run, sequence, head, first + pool_threads(run->exec->pool) * rows, rows);
     attend_tile(run, attention_head_panels(run, sequence, head), sequence, head, first,
                 min_size(rows, n_q - first), scratch);
 }
@@ -399,6 +427,20 @@ struct head_run {
     size_t bytes; // of the largest head's panels
 };
 
+// Keys and values [first, first + rows) of a head that is still to come.
+static void fetch_keys(const struct attention *run, size_t task, size_t first, size_t rows) {
+    const struct attention_shape *shape = run->shape;
+    const size_t sequence = task / shape->heads, column = task % shape->heads * shape->d;
+    if (sequence >= shape->n_sequences) return;
+    const size_t begin = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - begin;
+    const size_t bytes = shape->d * format_bytes(run->format);
+    for (size_t i = first; i < min_size(first + rows, n); i++) {
+        const size_t row = shape->key_rows ? shape->key_rows[begin + i] : begin + i;
+        attention_fetch(attention_row(run->k, row, column), bytes);
+        attention_fetch(attention_row(run->v, row, column), bytes);
+    }
+}
+
 // A whole head, its panels in the thread's own place, where they stay in the nearest caches.
 static void head_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct head_run *heads = argument;
@@ -407,9 +449,14 @@ static void head_task(void *argument, size_t task, size_t thread, void *scratch)
     const size_t n_q = queries_of(run->shape, sequence);
     unsigned char *panels = run->panels + thread * heads->bytes;
     if (n_q == 0) return;
+    const size_t rows = tile_rows(run, sequence);
+    fetch_queries(run, sequence, head, 0, rows);
     pack_head(run, panels, sequence, head, scratch);
-    for (size_t first = 0, rows = tile_rows(run, sequence); first < n_q; first += rows) {
-        attend_tile(run, panels, sequence, head, first, min_size(rows, n_q - first), scratch);
+    for (size_t first = 0; first < n_q; first += rows) {
+        const size_t next = min_size(first + rows, n_q);
+        fetch_queries(run, sequence, head, next, rows);
+        fetch_keys(run, task + pool_threads(run->exec->pool), first, rows);
+        attend_tile(run, panels, sequence, head, first, next - first, scratch);
     }
 }
 

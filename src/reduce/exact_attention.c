@@ -239,13 +239,19 @@ static void exchange(struct update *run, struct tile *tile, struct turnover *tur
                              format_lanes(format, some), true, NULL);
 }
 
+// The tile's queries, and their logits by position while o is on its way from memory.
 static void load_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d;
     for (size_t i = 0; i < rows; i++) {
-        const size_t row = tile->rows[i], at = head * state->n + row;
+        const size_t at = head * state->n + tile->rows[i];
         attention_take_query(&run->attention, tile, i, head);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
+        attention_fetch(state->o + at * d, d * sizeof *state->o);
+    }
+    attention_relative(&run->attention, tile, rows);
+    for (size_t i = 0; i < rows; i++) {
+        const size_t at = head * state->n + tile->rows[i];
         memcpy(tile->o + i * d, state->o + at * d, d * sizeof *tile->o);
     }
 }
@@ -279,12 +285,21 @@ static size_t store_rows(const struct update *run, struct tile *tile,
     return failed;
 }
 
+// Queries of tile number `at` of the other rows.
+static void fetch_queries(const struct update *run, size_t head, size_t at) {
+    const struct attention *attention = &run->attention;
+    const size_t d = attention->shape->d, most = attention_query_rows(attention);
+    for (size_t i = at * most; i < min_size((at + 1) * most, run->n_others); i++)
+        attention_fetch(attention_row(attention->q, run->state->others[i], head * d),
+                        d * format_bytes(attention->q.format));
+}
+
 // A tile of the other rows, number `at` of theirs.
 static void attend_others(struct update *run, size_t head, size_t at, struct tile *tile) {
     struct turnover turnover = {{0}, {0}};
     const size_t rows = place_rows(tile, &run->attention, run->state->others, at, run->n_others);
     load_rows(run, tile, rows, head);
-    attention_relative(&run->attention, tile, rows);
+    fetch_queries(run, head, at + pool_threads(run->attention.exec->pool));
     for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
         exchange(run, tile, &turnover, rows, head, first,
                  min_size(BLOCK, 2 * run->n_changed - first));

@@ -109,14 +109,13 @@ static void product_f32(float *c, size_t c_stride, const void *const *a, size_t 
                    FORMAT_F32);
 }
 
-// Where the second cache holds what twice as many rows need, they share its way to the weights. It is then one of
-// those from which the first cache is filled slowly: a smaller block of the panel, passed over by more tiles.
+// A small block of the panel, passed over by many tiles, where the first cache is filled slowly: from a large second one.
 static struct product_sizes sizes_here(void) {
     const bool large = cpu_second_cache_bytes() >= (size_t)2 << 20;
     return (struct product_sizes){.tile_rows = ROWS,
                                   .block_lanes = large ? 384 : 768,
                                   .pass_lanes = SIZE_MAX,
-                                  .task_rows = large ? 104 : 48,
+                                  .task_rows = 104,
                                   .query_rows = 48};
 }
 

@@ -83,7 +83,7 @@ INLINED struct ahead ahead_of(const struct upcoming *upcoming, const unsigned ch
                               size_t rows, size_t lanes) {
     if (!upcoming || !upcoming->panel) return (struct ahead){b, 0};
     const size_t tiles = (rows + ROWS - 1) / ROWS, step = (PANEL * LANE_BYTES + tiles - 1) / tiles;
-    return (struct ahead){upcoming->panel + row / ROWS * lanes * step, step};
+    return (struct ahead){upcoming->panel + (row + ROWS - 1) / ROWS * lanes * step, step};
 }
 
 // rows x (16 vectors) of C, of which n columns exist. `rows`, `vectors` and `format` are constants where
@@ -140,36 +140,34 @@ INLINED void tile(float *c, size_t c_stride, const void *const *a, const unsigne
     if (upcoming && upcoming->complete) upcoming->complete(upcoming->argument, row0, (size_t)rows);
 }
 
+// Tiles of fewer than three rows wait for their own sums: the last ones of seven or eight rows share them.
+static inline size_t tile_rows_of(size_t rows) {
+    if (rows == ROWS + 1 || rows == ROWS + 2) return ROWS - 2;
+    return rows < ROWS ? rows : ROWS;
+}
+
 // All rows over one panel of which `vectors` vectors hold columns.
 INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
                            const unsigned char *b, size_t lanes, size_t n, bool accumulate,
                            const struct upcoming *upcoming, const int vectors,
                            const enum format format) {
-    size_t row = 0;
-    for (; row + ROWS <= rows; row += ROWS) {
-        tile(c + row * c_stride, c_stride, a + row, b, lanes, n, accumulate, upcoming, row, rows,
-             ROWS, vectors, format);
+#define TILE_OF(some)                                                                              \
+    case some:                                                                                     \
+        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, some, vectors, format); \
+        break
+    for (size_t row = 0, some; row < rows; row += some, c += some * c_stride, a += some) {
+        some = tile_rows_of(rows - row);
+        switch (some) {
+            TILE_OF(6);
+            TILE_OF(5);
+            TILE_OF(4);
+            TILE_OF(3);
+            TILE_OF(2);
+            TILE_OF(1);
+        default: break;
+        }
     }
-    c += row * c_stride;
-    a += row;
-    switch (rows - row) {
-    case 5:
-        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 5, vectors, format);
-        break;
-    case 4:
-        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 4, vectors, format);
-        break;
-    case 3:
-        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 3, vectors, format);
-        break;
-    case 2:
-        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 2, vectors, format);
-        break;
-    case 1:
-        tile(c, c_stride, a, b, lanes, n, accumulate, upcoming, row, rows, 1, vectors, format);
-        break;
-    default: break;
-    }
+#undef TILE_OF
 }
 
 INLINED void product_avx512(float *c, size_t c_stride, const void *const *a, size_t rows,
