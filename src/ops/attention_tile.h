@@ -40,6 +40,11 @@ static inline void attention_fetch(const void *row, size_t bytes) {
     __asm__ volatile("");
 }
 
+// A head's columns of row i of q, k, v or y.
+static inline void attention_fetch_columns(struct rows rows, size_t i, size_t head, size_t d) {
+    attention_fetch(attention_row(rows, i, head * d), d * format_bytes(rows.format));
+}
+
 // Products of a query with the tables of relative positions: one for each row and column of keys.
 static inline uint64_t attention_positions(const struct attention_shape *shape) {
     return shape->relative ? shape->relative->height + shape->relative->width : 0;

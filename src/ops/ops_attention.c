@@ -363,18 +363,16 @@ static void place_queries(const struct attention_shape *shape, struct tile *tile
 // Queries [first, first + rows), as many of them as there are, of a tile that is still to come.
 static void fetch_queries(const struct attention *run, size_t sequence, size_t head, size_t first,
                           size_t rows) {
-    const size_t d = run->shape->d, bytes = d * format_bytes(run->q.format),
-                 end = min_size(first + rows, queries_of(run->shape, sequence));
+    const struct attention_shape *shape = run->shape;
+    const size_t end = min_size(first + rows, queries_of(shape, sequence));
     for (size_t i = first; i < end; i++)
-        attention_fetch(attention_row(run->q, query_row(run->shape, sequence, i), head * d), bytes);
+        attention_fetch_columns(run->q, query_row(shape, sequence, i), head, shape->d);
 }
 
 static void fetch_outputs(const struct attention *run, const struct tile *tile, size_t rows,
                           size_t head) {
-    const size_t d = run->shape->d;
     for (size_t i = 0; i < rows; i++)
-        attention_fetch(attention_row(run->y, tile->rows[i], head * d),
-                        d * format_bytes(run->y.format));
+        attention_fetch_columns(run->y, tile->rows[i], head, run->shape->d);
 }
 
 // Queries [first, first + rows) of a sequence to all its keys.
@@ -430,14 +428,13 @@ struct head_run {
 // Keys and values [first, first + rows) of a head that is still to come.
 static void fetch_keys(const struct attention *run, size_t task, size_t first, size_t rows) {
     const struct attention_shape *shape = run->shape;
-    const size_t sequence = task / shape->heads, column = task % shape->heads * shape->d;
+    const size_t sequence = task / shape->heads, head = task % shape->heads;
     if (sequence >= shape->n_sequences) return;
     const size_t begin = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - begin;
-    const size_t bytes = shape->d * format_bytes(run->format);
     for (size_t i = first; i < min_size(first + rows, n); i++) {
         const size_t row = shape->key_rows ? shape->key_rows[begin + i] : begin + i;
-        attention_fetch(attention_row(run->k, row, column), bytes);
-        attention_fetch(attention_row(run->v, row, column), bytes);
+        attention_fetch_columns(run->k, row, head, shape->d);
+        attention_fetch_columns(run->v, row, head, shape->d);
     }
 }
 

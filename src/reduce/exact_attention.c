@@ -288,10 +288,9 @@ static size_t store_rows(const struct update *run, struct tile *tile,
 // Queries of tile number `at` of the other rows.
 static void fetch_queries(const struct update *run, size_t head, size_t at) {
     const struct attention *attention = &run->attention;
-    const size_t d = attention->shape->d, most = attention_query_rows(attention);
+    const size_t most = attention_query_rows(attention);
     for (size_t i = at * most; i < min_size((at + 1) * most, run->n_others); i++)
-        attention_fetch(attention_row(attention->q, run->state->others[i], head * d),
-                        d * format_bytes(attention->q.format));
+        attention_fetch_columns(attention->q, run->state->others[i], head, attention->shape->d);
 }
 
 // A tile of the other rows, number `at` of theirs.
