@@ -97,8 +97,10 @@ static double rate_kept(const struct measurement *m) {
     return speedup(m) * (double)m->counts.macs / (double)m->counts.macs_dense;
 }
 
+// Of what was multiplied.
 static double gflops(const struct measurement *m) {
-    return 2.0 * (double)m->run.fastest.macs / m->run.ms[0] * 1e-6;
+    const vdt_stats *stats = &m->run.fastest;
+    return 2.0 * (double)(stats->macs - stats->macs_unread) / m->run.ms[0] * 1e-6;
 }
 
 static void put_number(struct json_out *json, const char *key, double value) {
@@ -131,6 +133,8 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
         put_number(&json, "speedup", speedup(m));
         put_number(&json, "rate_kept", rate_kept(m));
     }
+    json_key(&json, "macs_unread");
+    json_integer(&json, m->run.fastest.macs_unread);
     put_number(&json, "gflops", gflops(m));
     put_number(&json, "peak_gflops", m->peak.gflops);
     json_key(&json, "peaks_gflops");
@@ -158,7 +162,10 @@ static void print_text(const struct measurement *m, const vdt_context *context, 
            batch == 1 ? "" : "s", vdt_context_threads(context), vdt_context_cpu(context));
     printf("    time         %.1f ms at best, %.1f ms median of %zu runs\n", m->run.ms[0],
            m->run.ms[m->run.runs / 2], m->run.runs);
-    printf("    operations   %.2f GMAC\n", (double)s->macs * 1e-9);
+    printf("    operations   %.2f GMAC", (double)s->macs * 1e-9);
+    if (s->macs_unread > 0)
+        printf(", %.2f of them left out: nothing reads their rows", (double)s->macs_unread * 1e-9);
+    printf("\n");
     printf("    rate         %.1f GFLOP/s, %.1f %% of the matrix product peak of %.1f\n", gflops(m),
            100.0 * gflops(m) / m->peak.gflops, m->peak.gflops);
     printf("    peak         own products %.1f, oneDNN's %.1f GFLOP/s\n", m->peak.own,

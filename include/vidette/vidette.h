@@ -376,10 +376,12 @@ typedef struct vdt_stats { // of one call, for all its clips together
     double decide_ms;      // which tubelets to keep; which patches have changed (streams)
     double embed_ms;       // normalise, patch embedding, positions
     double blocks_ms;
-    double head_ms;      // final norm, pooling, classifier, read-out
-    double merge_ms;     // ToMe's share of blocks_ms: matching and merging
-    uint64_t macs;       // multiply-adds done, counted where they are done
-    uint64_t macs_dense; // multiply-adds that the same clips would take without reduction
+    double head_ms;       // final norm, pooling, classifier, read-out
+    double merge_ms;      // ToMe's share of blocks_ms: matching and merging
+    uint64_t macs;        // multiply-adds done, counted where they are done, and macs_unread
+    uint64_t macs_dense;  // multiply-adds that the same clips would take without reduction
+    uint64_t macs_unread; // those left out where outputs read only a clip's first tokens: in the
+                          // last block the others give keys and values, nothing else
 } vdt_stats;
 
 // What became of the tokens of one clip. Token indices count the whole clip: the prefix (class,

@@ -48,6 +48,13 @@ static void embed(struct encoder *encoder, const vdt_clip *clips) {
     }
 }
 
+// The tokens that block i leaves.
+static void note_layer(struct encoder *encoder, size_t i) {
+    const struct sequence *sequence = &encoder->sequence;
+    for (size_t b = 0; b < sequence->clips; b++)
+        encoder->layers[b * encoder->weights->n_blocks + i] = (uint32_t)sequence_rows(sequence, b);
+}
+
 // ToMe: the merged rows are written to y, which is then x.
 static void merge(struct encoder *encoder, size_t i) {
     const size_t d = encoder->geometry->d;
@@ -59,6 +66,7 @@ static void merge(struct encoder *encoder, size_t i) {
         encoder->x = merged;
         encoder->mixed.data = encoder->y;
     }
+    note_layer(encoder, i);
     encoder->merge_ms += clock_ms() - start;
 }
 
@@ -94,20 +102,44 @@ static void set_padding(struct encoder *encoder, size_t block) {
            encoder->padding + block * bytes, bytes);
 }
 
+// From the last block's attention on only what is read goes on: the first rows of every clip, which become the
+// sequence, in x and in what the heads have mixed.
+static void leave_unread(struct encoder *encoder) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct sequence *sequence = &encoder->sequence;
+    const size_t rows = encoder->read_rows, d = geometry->d;
+    const uint64_t mlp = (geometry->gated ? 3 : 2) * (uint64_t)d * geometry->mlp;
+    for (size_t b = 0; b < sequence->clips; b++) {
+        const struct rows x = rows_f32(encoder->x, d), mixed = encoder->mixed;
+        const size_t first = sequence->starts[b], n = sequence_rows(sequence, b);
+        memmove(rows_at(x, b * rows), rows_at(x, first), rows * x.bytes);
+        memmove(rows_at(mixed, b * rows), rows_at(mixed, first), rows * mixed.bytes);
+        encoder->macs_unread += (n - rows) * (2 * n * d + d * d + mlp);
+    }
+    memcpy(sequence->starts, encoder->read_starts,
+           (sequence->clips + 1) * sizeof *sequence->starts);
+}
+
 static void run_block(struct encoder *encoder, size_t i) {
     struct exec *exec = &encoder->exec;
     const struct block *block = &encoder->weights->blocks[i];
     const struct sequence *sequence = &encoder->sequence;
     const size_t d = encoder->geometry->d;
-    const struct attention_shape shape = encoder_attention_shape(encoder, i);
+    const bool few = encoder->read_rows > 0 && i + 1 == encoder->weights->n_blocks;
+    struct attention_shape shape = encoder_attention_shape(encoder, i);
+    note_layer(encoder, i);
     if (shape.key_rows) set_padding(encoder, i);
-    attention_forward(exec, &block->attention, &block->norm1, rows_f32(encoder->x, d), encoder->qkv,
-                      encoder->mixed, encoder->panels, &shape, sequence_total(sequence));
+    if (few) {
+        shape.q_starts = encoder->read_starts;
+        shape.queries = encoder->read_queries;
+    }
+    attention_mix(exec, &block->attention, &block->norm1, rows_f32(encoder->x, d), encoder->qkv,
+                  encoder->mixed, encoder->panels, &shape, sequence_total(sequence));
+    if (few) leave_unread(encoder);
+    attention_project(exec, &block->attention, rows_f32(encoder->x, d), encoder->mixed,
+                      sequence_total(sequence));
     if (encoder->tome.options.mode != VDT_TOME_OFF) merge(encoder, i);
     ops_mlp(exec, &block->mlp, &block->norm2, rows_f32(encoder->x, d), sequence_total(sequence));
-    for (size_t b = 0; b < sequence->clips; b++) {
-        encoder->layers[b * encoder->weights->n_blocks + i] = (uint32_t)sequence_rows(sequence, b);
-    }
 }
 
 /* ---- read-out ------------------------------------------------------------------------------ */
@@ -251,13 +283,14 @@ static void share_macs(struct encoder *encoder, vdt_stats *stats) {
     const struct sequence *sequence = &encoder->sequence;
     const size_t clips = sequence->clips, blocks = encoder->weights->n_blocks;
     const uint64_t dense = encoder_block_macs(encoder, encoder->tokens, NULL);
-    uint64_t rest = encoder->exec.macs;
+    uint64_t rest = encoder->exec.macs + encoder->macs_unread;
+    stats->macs = rest;
+    stats->macs_unread = encoder->macs_unread;
     for (size_t b = 0; b < clips; b++) {
         encoder->clip_macs[b] =
             encoder_block_macs(encoder, sequence->kept[b], encoder->layers + b * blocks);
         rest -= encoder->clip_macs[b];
     }
-    stats->macs = encoder->exec.macs;
     stats->macs_dense = clips * dense + rest;
     for (size_t b = 0; b < clips; b++) {
         encoder->clip_macs[b] += rest / clips;
@@ -286,6 +319,7 @@ int encoder_forward(struct encoder *encoder, const vdt_clip *clips, size_t n_cli
     vdt_stats done = {0};
     encoder->exec.macs = 0;
     encoder->merge_ms = 0.0;
+    encoder->macs_unread = 0;
     decide(encoder, clips, n_clips);
     const double decided = clock_ms();
     embed(encoder, clips);

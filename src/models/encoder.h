@@ -5,6 +5,9 @@
 //     x = x + mlp(norm2 x)
 //     norm, read out, classify
 //
+// Where only the first tokens are read after the last block (a class token's), that block multiplies no other row
+// than theirs, but for the keys and values that they attend to.
+//
 // With reduction, RLT decides which patches are embedded, and ToMe merges tokens between the two lines of a
 // block; `sequence` says which rows are whose. Without, the same code runs with every token a row.
 //
@@ -44,6 +47,8 @@ struct encoder {
 
     struct patch_grid grid;
     size_t patches, prefix, tokens; // of a clip; tokens = prefix + patches
+    size_t read_rows;               // of a clip, its first ones: all that are read after the last
+                                    // block; 0: others, too
     size_t n_logits, n_features;    // floats a clip
     size_t least_scratch; // bytes a thread that others than the encoder want; set before the layout
     size_t feature_shape[4], feature_dimensions;
@@ -72,13 +77,16 @@ struct encoder {
     float *small;           // (clips, 2D)
     float *logits;          // (clips, labels)
     size_t *singles;        // (clips + 1)
+    size_t *read_starts;    // (clips + 1), and
+    uint32_t *read_queries; // (clips * read_rows): the rows of each clip that are read
     struct windows windows; // side 0: none
     unsigned char *padding; // (blocks, 3D) what qkv makes of a padding row, in its format
     struct relative_positions *relative; // (blocks); NULL: none
     float *table; // workspace of tables of relative positions, while they are made
     void *encoded_table;
     struct exec exec;
-    double merge_ms; // of this run
+    double merge_ms;      // of this run
+    uint64_t macs_unread; // of this run: what rows that nothing reads would have taken
 };
 
 // Fills the plan: sizes and checks, no buffers.

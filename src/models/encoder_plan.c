@@ -143,6 +143,22 @@ static int plan_reduction(struct encoder *encoder, vdt_error *error) {
     return status ? status : encoder_set_rlt(encoder, &options->rlt, error);
 }
 
+// How many rows of a clip outputs read after the last block, where these are its first ones. Merging is left alone:
+// what it did in the last block is told.
+static size_t first_rows(const struct encoder *encoder) {
+    const struct geometry *geometry = encoder->geometry;
+    const struct encoder_options *options = &encoder->options;
+    const bool logits = encoder->n_logits > 0, head = options->pool == VDT_POOL_HEAD,
+               many = encoder->n_features > 0 && options->layer >= geometry->blocks && !head &&
+                      options->pool != VDT_POOL_CLASS;
+    if ((logits && geometry->classifier != READ_FIRST) ||
+        (head && geometry->pooled != READ_FIRST) || many || geometry->window > 0 ||
+        options->tome.mode != VDT_TOME_OFF) {
+        return 0;
+    }
+    return encoder->weights->classifier2 ? 2 : 1;
+}
+
 int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
                  const struct geometry *geometry, const struct weights *weights,
                  const struct encoder_options *options, vdt_error *error) {
@@ -153,6 +169,7 @@ int encoder_plan(struct encoder *encoder, const struct vdt_context *context,
     encoder->n_logits = reads ? geometry->labels : 0;
     int status = plan_input(encoder, error);
     if (!status) status = plan_pool(encoder, error);
+    encoder->read_rows = first_rows(encoder);
     return status ? status : plan_reduction(encoder, error);
 }
 
@@ -299,6 +316,9 @@ void encoder_layout(struct encoder *encoder, struct arena *arena) {
     encoder->clip_macs = arena_take(arena, clips, sizeof *encoder->clip_macs);
     encoder->dense_macs = arena_take(arena, clips, sizeof *encoder->dense_macs);
     encoder->singles = arena_take(arena, clips + 1, sizeof *encoder->singles);
+    encoder->read_starts = arena_take(arena, clips + 1, sizeof *encoder->read_starts);
+    encoder->read_queries =
+        arena_take(arena, clips, encoder->read_rows * sizeof *encoder->read_queries);
     encoder->prefix_rows = arena_take_floats(arena, encoder->prefix, d);
     encoder->positions = arena_take_floats(arena, encoder->patches, d);
     encoder->read = arena_take_floats(arena, clips, 2 * d);
@@ -427,7 +447,12 @@ void encoder_prepare(struct encoder *encoder) {
                          height / geometry->patch, width / geometry->patch, d,
                          geometry->positions == POSITION_BICUBIC_ANTIALIAS);
     }
-    for (size_t i = 0; i <= encoder->options.clips; i++) encoder->singles[i] = i;
+    for (size_t i = 0; i <= encoder->options.clips; i++) {
+        encoder->singles[i] = i;
+        encoder->read_starts[i] = i * encoder->read_rows;
+    }
+    for (size_t i = 0; i < encoder->options.clips * encoder->read_rows; i++)
+        encoder->read_queries[i] = (uint32_t)(i % encoder->read_rows);
     tome_prepare(&encoder->tome);
     encoder->sequence.clips = 0; // nothing has run
     prepare_windows(encoder);

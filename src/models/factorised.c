@@ -62,8 +62,10 @@ static void run(struct factorised *factorised, size_t n, bool logits) {
     const struct rows x = rows_f32(factorised->x, d);
     for (size_t i = 0; i < weights->n_temporal; i++) {
         const struct block *block = &weights->blocks[weights->n_blocks + i];
-        attention_forward(&encoder->exec, &block->attention, &block->norm1, x, encoder->qkv,
-                          encoder->mixed, encoder->panels, &shape, factorised->starts[n]);
+        attention_mix(&encoder->exec, &block->attention, &block->norm1, x, encoder->qkv,
+                      encoder->mixed, encoder->panels, &shape, factorised->starts[n]);
+        attention_project(&encoder->exec, &block->attention, x, encoder->mixed,
+                          factorised->starts[n]);
         ops_mlp(&encoder->exec, &block->mlp, &block->norm2, x, factorised->starts[n]);
     }
     for (size_t b = 0; b < n; b++)
@@ -82,8 +84,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
                        float *logits, size_t logits_stride, float *features, size_t features_stride,
                        vdt_stats *stats, vdt_error *error) {
     struct encoder *encoder = factorised->encoder;
-    const size_t snippets = factorised->snippets, d = encoder->geometry->d,
-                 clip_floats = encoder->tokens * d;
+    const size_t snippets = factorised->snippets, d = encoder->geometry->d;
     for (size_t i = 0; i < n_clips * snippets; i++) {
         factorised->parts[i] = clips[i / snippets];
         factorised->parts[i].pixels +=
@@ -93,6 +94,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
                                        NULL, 0, stats, error);
     if (status) return status;
     const double start = clock_ms();
+    const size_t clip_floats = sequence_rows(&encoder->sequence, 0) * d;
     ops_layernorm(&encoder->exec, encoder->x, clip_floats, encoder->x, clip_floats,
                   n_clips * snippets, d, &encoder->weights->norm);
     for (size_t b = 0; b <= n_clips; b++) factorised->starts[b] = b * (1 + snippets);
@@ -110,7 +112,7 @@ int factorised_forward(struct factorised *factorised, const vdt_clip *clips, siz
     }
     if (stats) {
         stats->head_ms += clock_ms() - start;
-        stats->macs = encoder->exec.macs;
+        stats->macs = encoder->exec.macs + encoder->macs_unread;
         stats->macs_dense += n_clips * factorised_macs(factorised);
     }
     return VDT_OK;

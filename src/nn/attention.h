@@ -10,12 +10,17 @@ struct attention {
     struct gemm *proj; // (D, D)
 };
 
-// x (n, D) += proj(attention(qkv(norm x))); x is f32. `shape` says who attends to whom.
-// Workspace: qkv (n, 3D), whose format is that of the attention's products; mixed (n, D), f32 or in the
-// projection's format; panels as ops_attention asks. Keys stay in qkv, encoded where scores are int8.
-void attention_forward(struct exec *exec, const struct attention *attention,
-                       const struct norm *norm, struct rows x, struct rows qkv, struct rows mixed,
-                       void *panels, const struct attention_shape *shape, size_t n);
+// mixed <- attention(qkv(norm x)), x (n, D) f32. `shape` says who attends to whom; rows of mixed (n, D), f32 or in
+// the projection's format, that are nobody's query stay as they are.
+// Workspace: qkv (n, 3D), whose format is that of the attention's products; panels as ops_attention asks. Keys stay
+// in qkv, encoded where scores are int8.
+void attention_mix(struct exec *exec, const struct attention *attention, const struct norm *norm,
+                   struct rows x, struct rows qkv, struct rows mixed, void *panels,
+                   const struct attention_shape *shape, size_t n);
+
+// x (n, D) += proj(mixed).
+void attention_project(struct exec *exec, const struct attention *attention, struct rows x,
+                       struct rows mixed, size_t n);
 
 // What follows the product: rows of qkv (n, 3D) as this shape's scores want them, encoded in place where they are int8.
 void attention_encode(struct exec *exec, struct rows qkv, const struct attention_shape *shape,

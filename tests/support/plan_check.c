@@ -74,7 +74,7 @@ struct buffer {
 
 // Buffers of the encoder, as the comments in encoder.h give their sizes. The last four share memory: the
 // blocks use qkv and panels together, the attention pool kv and its panels, later.
-enum { BUFFERS = 40, QKV = 36, PANELS = 37, KV = 38, POOL_PANELS = 39 };
+enum { BUFFERS = 42, QKV = 38, PANELS = 39, KV = 40, POOL_PANELS = 41 };
 
 static size_t panel_bytes(const struct encoder *e, enum format format) {
     const struct geometry *g = e->geometry;
@@ -100,6 +100,8 @@ static void list_buffers(struct buffer buffers[BUFFERS], const struct encoder *e
     const struct buffer all[BUFFERS] = {
         {e->sequence.starts, (clips + 1) * sizeof *e->sequence.starts},
         {e->singles, (clips + 1) * sizeof *e->singles},
+        {e->read_starts, (clips + 1) * sizeof *e->read_starts},
+        {e->read_queries, clips * e->read_rows * u32},
         {e->prefix_rows, e->prefix * d * f},
         {e->positions, e->patches * d * f},
         {e->read, clips * 2 * d * f},

@@ -1,9 +1,11 @@
 // Identities of a session: packed clips equal their solo runs, any packing order, strided input and
 // output, two sessions of one model on two threads, seeds, estimates, arguments out of range.
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checked.h"
 #include "support.h"
 
 #include <vidette/vidette.h>
@@ -88,6 +90,119 @@ static void packed_equals_solo(void **state) {
     vdt_session_close(&packed);
     vdt_session_close(&solo);
     close_bench(&bench);
+}
+
+/* ---- what is read -------------------------------------------------------------------------- */
+
+enum { MOST_SIDE = 256, MOST_FRAMES = 16, PACKED = 3, MOST_OUT = 64 };
+
+struct reading {
+    float logits[PACKED * MOST_OUT], pooled[PACKED * MOST_OUT];
+    vdt_stats stats;
+};
+
+static uint32_t kept_tokens(const vdt_model_info *info, bool rlt) {
+    return rlt ? info->tokens * 3 / 4 : info->tokens;
+}
+
+// PACKED clips; rlt: some of each one's tokens are dropped.
+static void read_clips(struct reading *reading, vdt_model *model, vdt_pool pool, bool rlt,
+                       const uint8_t *pixels) {
+    const vdt_model_info *info = vdt_model_info_get(model);
+    vdt_error error = {0};
+    vdt_session *session = NULL;
+    vdt_session_options options;
+    vdt_session_options_init(&options);
+    options.clips = PACKED;
+    options.pool = pool;
+    if (rlt) options.rlt = (vdt_rlt_options){.mode = VDT_RLT_KEEP, .keep = kept_tokens(info, true)};
+    require(vdt_session_open(&session, model, &options, &error), &error);
+    const vdt_session_shape_info *shape = vdt_session_shape(session);
+    const size_t row = 3 * (size_t)shape->width, frame = row * shape->height;
+    vdt_clip clips[PACKED];
+    for (size_t i = 0; i < PACKED; i++)
+        clips[i] = (vdt_clip){pixels + i * shape->frames * frame, row, frame};
+    float *features = make_floats(PACKED * shape->features);
+    const vdt_output output = {.logits = shape->logits > 0 ? reading->logits : NULL,
+                               .features = features};
+    assert_true(shape->logits <= MOST_OUT);
+    require(vdt_session_run(session, clips, PACKED, &output, &reading->stats, &error), &error);
+    for (size_t i = 0; i < PACKED; i++) // of all tokens the first one
+        memcpy(reading->pooled + i * MOST_OUT, features + i * shape->features,
+               min_size(info->width_model, MOST_OUT) * sizeof *features);
+    free(features);
+    vdt_session_close(&session);
+}
+
+// What the last block's rows take that nothing reads, but for their keys and values.
+static uint64_t unread(const vdt_model_info *info, uint64_t n, uint64_t read) {
+    const uint64_t d = info->width_model;
+    return PACKED * (n - read) * (2 * n * d + d * d + 2 * d * info->width_mlp);
+}
+
+struct reading_case {
+    const char *name;
+    uint64_t rows;  // of a clip that are read; 0: all
+    bool same_norm; // of a class token alone and of all tokens
+};
+
+static void check_reading(const struct reading_case *wanted, vdt_model *model, bool rlt,
+                          const uint8_t *pixels) {
+    const vdt_model_info *info = vdt_model_info_get(model);
+    const bool has_class = info->prefix_tokens > 0;
+    const size_t floats = min_size(info->width_model, MOST_OUT);
+    struct reading all, first;
+    read_clips(&all, model, VDT_POOL_TOKENS, rlt, pixels);
+    read_clips(&first, model, has_class ? VDT_POOL_CLASS : VDT_POOL_HEAD, rlt, pixels);
+    for (size_t b = 0; b < PACKED; b++) {
+        if (info->labels > 0)
+            assert_memory_equal(first.logits + b * info->labels, all.logits + b * info->labels,
+                                info->labels * sizeof(float));
+        if (has_class && wanted->same_norm)
+            assert_memory_equal(first.pooled + b * MOST_OUT, all.pooled + b * MOST_OUT,
+                                floats * sizeof(float));
+    }
+    const uint64_t left_out =
+        wanted->rows > 0 ? unread(info, kept_tokens(info, rlt), wanted->rows) : 0;
+    assert_int_equal(all.stats.macs_unread, 0);
+    assert_int_equal(first.stats.macs_unread, left_out);
+    assert_int_equal(first.stats.macs, all.stats.macs);
+}
+
+// Where only class tokens are read, the last block leaves out every other row, and nothing else changes: against
+// sessions that give all tokens.
+static void what_nobody_reads_is_left_out(void **state) {
+    (void)state;
+    static const struct reading_case cases[] = {
+        {"vit_classification", 1, true},   {"deit_with_teacher", 2, true},
+        {"clip_classification", 0, false}, {"vivit_classification", 1, true},
+        {"videomae_first_token", 1, true}, {"clip_vision_projection", 1, false},
+        {"dinov2_classification", 0, true}};
+    static const vdt_precision precisions[] = {VDT_PRECISION_F32, VDT_PRECISION_BF16,
+                                               VDT_PRECISION_INT8};
+    const size_t bytes = (size_t)PACKED * MOST_FRAMES * MOST_SIDE * MOST_SIDE * 3;
+    uint8_t *pixels = make_bytes(bytes);
+    struct random random = {23};
+    random_bytes(&random, pixels, bytes);
+    for (size_t i = 0; i < 3 * (sizeof cases / sizeof *cases); i++) {
+        char directory[64];
+        struct bench bench;
+        vdt_error error = {0};
+        vdt_model_options options;
+        vdt_model_options_init(&options);
+        options.precision = precisions[i % 3];
+        snprintf(directory, sizeof directory, "tests/golden/%s", cases[i / 3].name);
+        require(vdt_context_open(&bench.context, NULL, &error), &error);
+        require(
+            vdt_model_open(&bench.model, bench.context, source_path(directory), &options, &error),
+            &error);
+        const vdt_model_info *info = vdt_model_info_get(bench.model);
+        assert_true(info->frames <= MOST_FRAMES && info->height <= MOST_SIDE);
+        check_reading(&cases[i / 3], bench.model, false, pixels);
+        if (info->frames > info->tubelet) check_reading(&cases[i / 3], bench.model, true, pixels);
+        close_bench(&bench);
+    }
+    free(pixels);
 }
 
 static void strides_are_respected(void **state) {
@@ -286,6 +401,7 @@ static void a_run_can_be_cancelled(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_equals_solo),
+        cmocka_unit_test(what_nobody_reads_is_left_out),
         cmocka_unit_test(strides_are_respected),
         cmocka_unit_test(two_sessions_on_two_threads),
         cmocka_unit_test(seeds_make_models),
