@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """What streams change in a model's features, beside what they cost, against the two simplest rivals at equal cost.
 
-    python bench/fidelity.py VIDEO... [--arch vit-base | -m MODEL] [--frames 200] [--write]
+    python bench/fidelity.py VIDEO... [--arch vit-base | -m MODEL | --stills-of MODEL] [--size 224] [--frames 200] [--write]
+
+    python bench/fidelity.py ../shared/data/videos/*.* --arch vit-small --frames 150
+    python bench/fidelity.py ../shared/data/videos/*.* --stills-of share/fight-vivit-tiny --size 112 --frames 150 --write
 
 The first --frames of every video, scaled and cropped to the model's size, run dense and as a stream in every setting. Cost is
 multiply-adds done over dense, the flush of the first frame apart; milliseconds are the median step over the median dense frame.
@@ -14,8 +17,11 @@ threshold, chosen afterwards so that the cost is equal. Over all frames but the 
     lost    sum |f - dense|^2 / sum |dense - mean over time|^2 over all tokens: what part of what happens in the video is lost;
             1 is no better than a constant
 
-Rows go to bench/results/fidelity.csv. --write draws docs/images/fidelity.svg and the table of docs/methods.md from it.
-Needs numpy, av and Pillow (scripts/requirements.txt).
+--stills-of makes an image model of a trained factorised encoder: its spatial model, which sees every frame as a snippet that
+stands still, so that the kernels of a snippet's frames add up.
+
+Rows go to bench/results/fidelity.csv. --write draws docs/images/fidelity*.svg and the tables of docs/methods.md from it.
+Needs numpy, av, Pillow and safetensors (scripts/requirements.txt).
 """
 import argparse
 import json
@@ -28,6 +34,7 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from results import MACHINE, ROOT, machine, read_rows, save_rows
 
@@ -35,13 +42,42 @@ RESULTS = "fidelity.csv"
 KEY = ["cpu", "model", "video", "frames", "method", "setting"]
 FIELDS = [*MACHINE, "model", "video", "frames", "method", "setting", "macs", "ms", "class_cosine", "class_least",
           "tokens_cosine", "lost"]
-UPDATES = ["top:6", "top:12", "top:24", "top:48", "top:96"]
-SETTINGS = [("exact", u, ["--update", u]) for u in UPDATES]
-SETTINGS += [("exact, threshold", f"threshold:{h}", ["--update", f"threshold:{h}"]) for h in (1, 2, 4, 8, 16)]
-SETTINGS += [("exact, still auto", u, ["--update", u, "--still", "auto"]) for u in ("top:12", "top:48")]
-SETTINGS += [("exact, max-wait 0", u, ["--update", u, "--max-wait", "0"]) for u in ("top:6", "top:12", "top:24")]
-SETTINGS += [("delta", u, ["--update", u, "--attention", "delta"]) for u in UPDATES]
-SETTINGS += [("tokenwise", u, ["--update", u, "--attention", "tokenwise"]) for u in ("top:12", "top:48")]
+TOP = [6, 12, 24, 48, 96]  # of 197 tokens; as many of others in proportion
+
+
+def top(r, tokens):
+    return f"top:{max(1, round(r * tokens / 197))}"
+
+
+def settings(tokens):
+    """(method, setting, options) of every stream."""
+    rows = [("exact", top(r, tokens), []) for r in TOP]
+    rows += [("exact, threshold", f"threshold:{h}", []) for h in (1, 2, 4, 8, 16)]
+    rows += [("exact, still auto", top(r, tokens), ["--still", "auto"]) for r in (12, 48)]
+    rows += [("exact, max-wait 0", top(r, tokens), ["--max-wait", "0"]) for r in (6, 12, 24)]
+    rows += [("delta", top(r, tokens), ["--attention", "delta"]) for r in TOP]
+    rows += [("tokenwise", top(r, tokens), ["--attention", "tokenwise"]) for r in (12, 48)]
+    return [(method, setting, ["--update", setting, *options]) for method, setting, options in rows]
+
+
+def write_stills(source, folder):
+    """The spatial model of a factorised encoder as a ViT of single frames."""
+    config = json.loads((source / "config.json").read_text())
+    tensors = {name: values.astype(np.float32) for name, values in load_file(source / "model.safetensors").items()}
+    spatial = "vivit_fe.spatial."
+    out = {name.removeprefix(spatial).replace("layer.", "blocks.", 1).replace(".attention.", ".attn."): values
+           for name, values in tensors.items() if name.startswith(spatial)}
+    out["pos_embed"] = out.pop("position_embeddings")
+    out["patch_embed.proj.weight"] = tensors["vivit_fe.embeddings.projection.weight"].sum(2)
+    out["patch_embed.proj.bias"] = tensors["vivit_fe.embeddings.projection.bias"]
+    save_file({name: np.ascontiguousarray(values) for name, values in out.items()}, folder / "model.safetensors")
+    kept = ("image_size", "hidden_size", "num_attention_heads", "intermediate_size", "layer_norm_eps", "hidden_act")
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit", "patch_size": config["tubelet_size"][1],
+                                                    "num_hidden_layers": config["spatial_layers"],
+                                                    **{name: config[name] for name in kept}}))
+    processor = json.loads((source / "preprocessor_config.json").read_text())
+    processor["image_processor_type"] = "ViTImageProcessor"
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
 def read_frames(path, count, size):
@@ -128,8 +164,9 @@ def rows_of(args, path):
         folder = Path(name)
         np.save(folder / "frames.npy", frames)
         dense, _, dense_ms = run(args, folder, ["--update", "all"])
-        class_token = dense.shape[1] == (args.size // args.patch) ** 2 + 1
-        for method, setting, options in SETTINGS:
+        tokens = dense.shape[1]
+        class_token = tokens == (args.size // args.patch) ** 2 + 1
+        for method, setting, options in settings(tokens):
             found, cost, ms = run(args, folder, options)
             macs = sum(cost[1:]) / len(cost[1:])
             yield {"method": method, "setting": setting, "macs": macs, "ms": statistics.median(ms[1:]) / statistics.median(dense_ms),
@@ -139,7 +176,9 @@ def rows_of(args, path):
 
 
 def add_rows(args):
-    common = {**machine(), "model": args.model and Path(args.model).name or args.arch, "frames": args.frames}
+    named = args.stills_of or args.model
+    name = f"{Path(named).name}{', stills' if args.stills_of else ''}" if named else args.arch
+    common = {**machine(), "model": name, "frames": args.frames}
     for path in args.videos:
         for row in rows_of(args, path):
             row = {key: f"{value:.5f}" if isinstance(value, (float, np.floating)) else value for key, value in row.items()}
@@ -149,8 +188,10 @@ def add_rows(args):
 
 # ---- table and plot -------------------------------------------------------------------------
 
-SHOWN = [("exact", "top:12"), ("exact", "top:48"), ("exact, threshold", "threshold:1"), ("exact, threshold", "threshold:4"),
-         ("exact, max-wait 0", "top:12"), ("delta", "top:12"), ("delta", "top:48"), ("tokenwise", "top:48")]
+# Marker, model, its tokens, the settings shown.
+PAGES = [("fidelity", "vit-small", 197), ("fidelity_trained", "fight-vivit-tiny, stills", 50)]
+SHOWN = [("exact", 12), ("exact", 48), ("exact, threshold", "threshold:1"), ("exact, threshold", "threshold:4"),
+         ("exact, max-wait 0", 12), ("delta", 12), ("delta", 48), ("tokenwise", 48)]
 SERIES = [("exact", "top R, exact", "#1f6fb4"), ("exact, threshold", "threshold, exact", "#2a9d5c"), ("delta", "top R, delta", "#d1495b"),
           ("every", "every k-th frame", "#888"), ("difference", "frames that differ", "#e09f3e")]
 PANEL_W, PANEL_H, MOST_COST, MOST_LOST = 360, 220, 0.6, 2.0
@@ -163,11 +204,12 @@ def with_rivals(rows):
             yield row, rows[i + 1], rows[i + 2]
 
 
-def table(rows):
+def table(rows, tokens):
+    shown = [(method, setting if isinstance(setting, str) else top(setting, tokens)) for method, setting in SHOWN]
     lines = ["| video | | setting | MACs | tokens' cosine: stream, every k-th, differing | lost: stream, every k-th, differing |",
              "|---|---|---|---|---|---|"]
     for row, every, difference in with_rivals(rows):
-        if (row["method"], row["setting"]) in SHOWN:
+        if (row["method"], row["setting"]) in shown:
             trio = (row, every, difference)
             cosine = ", ".join(f"{float(r['tokens_cosine']):.4f}" for r in trio)
             lost = ", ".join(f"{float(r['lost']):.2f}" for r in trio)
@@ -206,10 +248,13 @@ def plot(rows):
 
 
 def write():
-    rows = read_rows(RESULTS)
-    (ROOT / "docs/images/fidelity.svg").write_text(plot(rows))
     page = ROOT / "docs/methods.md"
-    text = re.sub(r"(<!-- fidelity -->\n).*?(<!-- end -->)", lambda m: m[1] + table(rows) + "\n" + m[2], page.read_text(), flags=re.S)
+    text = page.read_text()
+    for marker, model, tokens in PAGES:
+        rows = [row for row in read_rows(RESULTS) if row["model"] == model]
+        (ROOT / f"docs/images/{marker}.svg").write_text(plot(rows))
+        text = re.sub(rf"(<!-- {marker} -->\n).*?(<!-- end -->)", lambda m: m[1] + table(rows, tokens) + "\n" + m[2], text,
+                      flags=re.S)
     page.write_text(text)
 
 
@@ -218,14 +263,20 @@ def main():
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--arch", default="vit-base")
     parser.add_argument("-m", "--model")
+    parser.add_argument("--stills-of", type=Path)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--patch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--vidette", default=str(ROOT / "build/vidette"))
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    args.weights = ["-m", args.model] if args.model else ["--arch", args.arch]
-    add_rows(args)
+    with tempfile.TemporaryDirectory() as stills:
+        if args.stills_of:
+            write_stills(args.stills_of, Path(stills))
+            args.weights = ["-m", stills]
+        else:
+            args.weights = ["-m", args.model] if args.model else ["--arch", args.arch]
+        add_rows(args)
     if args.write:
         write()
 
