@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every function of the library that uses wide registers clears their upper halves before it returns
-# (kernels/x86/leave_vectors.h says why). $1: the library.
+# Every function of the library that uses wide registers clears their upper halves before it returns:
+# SSE instructions wait for them otherwise (docs/kernels.md). $1: the library.
 set -u
 command -v objdump >/dev/null || { echo "objdump is not installed"; exit 1; }
 kept=$(objdump -d --no-show-raw-insn "$1" | awk '

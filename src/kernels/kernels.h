@@ -74,14 +74,14 @@ struct upcoming {
     const void *argument;
 };
 
-// A row's running statistics in the online softmax (Milakov & Gimelshein 2018): the largest logit so
-// far and the sum of exp(logit - max). Starts as {-INFINITY, 0}.
+// A row's running statistics in the online softmax (Milakov & Gimelshein 2018): a reference maximum and the sum of
+// exp(logit - max). Starts as {-INFINITY, 0}.
 struct softmax_state {
     float max, sum;
 };
 
-// How far logits may exceed the reference maximum of sums that are kept up to date (methods: exact).
-#define KEPT_SLACK 8.0f
+// How far logits may exceed the reference maximum before it moves.
+#define SOFTMAX_SLACK 8.0f
 
 enum { MATCH_PANEL = 16 }; // columns of a panel of match_f64, on every set
 
@@ -143,23 +143,18 @@ struct kernels {
     void (*finish)(void *y, size_t y_bytes, const float *c, size_t c_stride, size_t rows, size_t n,
                    const struct finish *finish);
 
-    // One more block of n > 0 logits l_i = scale * s_i of each of some rows, scale > 0: a row's max grows to cover
-    // them, p_i becomes exp(l_i - max) in the format (F32: p may be s; BF16: the row is padded to whole
-    // lanes with 0), its sum becomes sum * c + the sum of the p_i as written, and factors[row] = c = exp(old max -
-    // new max), the factor of everything that was accumulated with the old one. Row r of p is at p + r * p_bytes, of s
-    // at s + r * s_stride; its state is states[r].
+    // One more block of n > 0 logits l_i = scale * s_i of each of some rows, scale > 0: p_i becomes exp(l_i - max)
+    // (`subtract`: its negative) in the format (F32: p may be s; BF16: it is elsewhere, and the row is padded to whole lanes with 0). The
+    // row's max stays where it is as long as no logit is more than SOFTMAX_SLACK above it, else it becomes the largest of
+    // them; factors[row] = c = exp(old max - new max), 1 where it stays, is the factor of everything that was
+    // accumulated before; the sum becomes sum * c + the sum of the p_i as written. Row r of p is at p + r * p_bytes, of
+    // s at s + r * s_stride; its state is states[r]. Where the max stands says nothing of how exact sums are, as long
+    // as it is not far above all logits: they are floating point numbers.
     // F32: relative error <= 3e-7 + 2 u |l_i - max| + u |l_i|. BF16: 2^-8 instead of 3e-7. 0 below
     // l_i - max = -87.
     void (*softmax[FORMATS])(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                             size_t n, float scale, struct softmax_state *states, float *factors);
-
-    // The same of one row for terms that are added to (or, `subtract`, taken from) sums kept with a reference
-    // maximum, of at most KEPT_SLACK below any logit; returns c. state->max grows, to the largest logit, only where
-    // that is more than KEPT_SLACK above it; p_i becomes +-exp(l_i - max), state->sum = state->sum * c + the sum of
-    // the p_i as written. A logit's exp has the bits that `softmax` gives it at the same max. Errors as there,
-    // with |l_i - max| up to KEPT_SLACK above 0 too.
-    float (*softmax_kept[FORMATS])(void *p, const float *s, size_t n, float scale, bool subtract,
-                                   struct softmax_state *state);
+                             size_t n, float scale, bool subtract, struct softmax_state *states,
+                             float *factors);
 
     // row_i = h[y[i]] + w[x[i]] for i < n; h has n_h entries, w n_w. EXACT.
     void (*outer_sum_at)(float *row, const float *h, size_t n_h, const float *w, size_t n_w,

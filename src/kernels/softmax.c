@@ -1,24 +1,27 @@
-// One block of a row of the online softmax, and of logits that depend on two positions; plain C.
+// One block of rows of the online softmax, and of logits that depend on two positions; plain C.
 #include "kernels/bf16.h"
 #include "kernels/exp.h"
 #include "kernels/kernels.h"
 
-// Lets the maximum grow over the block's logits; returns the factor of what came before.
-static float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
-    float max = state->max;
-    for (size_t i = 0; i < n; i++) max = s[i] * scale > max ? s[i] * scale : max;
-    const float correction = exp_f32(state->max - max);
-    state->max = max;
-    return correction;
+// Moves the maximum where the block's largest logit is far above it; returns the factor of what came before.
+static float move_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) largest = s[i] * scale > largest ? s[i] * scale : largest;
+    if (!(largest > state->max + SOFTMAX_SLACK)) return 1.0f;
+    const float factor = exp_f32(state->max - largest);
+    state->max = largest;
+    return factor;
 }
 
 static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                        size_t n, float scale, struct softmax_state *states, float *factors) {
+                        size_t n, float scale, bool subtract, struct softmax_state *states,
+                        float *factors) {
+    const float sign = subtract ? -1.0f : 1.0f;
     for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
         float *out = (float *)(void *)((unsigned char *)p + r * p_bytes), sum = 0.0f;
-        factors[r] = grow_max(states, s, n, scale);
+        factors[r] = move_max(states, s, n, scale);
         for (size_t i = 0; i < n; i++) {
-            out[i] = exp_f32(s[i] * scale - states->max);
+            out[i] = sign * exp_f32(s[i] * scale - states->max);
             sum += out[i];
         }
         states->sum = states->sum * factors[r] + sum;
@@ -26,54 +29,20 @@ static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride
 }
 
 static void softmax_bf16(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                         size_t n, float scale, struct softmax_state *states, float *factors) {
+                         size_t n, float scale, bool subtract, struct softmax_state *states,
+                         float *factors) {
+    const float sign = subtract ? -1.0f : 1.0f;
     for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
         uint16_t *out = (uint16_t *)(void *)((unsigned char *)p + r * p_bytes);
         float sum = 0.0f;
-        factors[r] = grow_max(states, s, n, scale);
+        factors[r] = move_max(states, s, n, scale);
         for (size_t i = 0; i < n; i++) {
-            out[i] = bf16_from_f32(exp_f32(s[i] * scale - states->max));
+            out[i] = bf16_from_f32(sign * exp_f32(s[i] * scale - states->max));
             sum += bf16_to_f32(out[i]);
         }
         if (n % 2) out[n] = 0;
         states->sum = states->sum * factors[r] + sum;
     }
-}
-
-// The reference maximum moves only where the block's largest logit is far above it.
-static float grow_kept(struct softmax_state *state, const float *s, size_t n, float scale) {
-    struct softmax_state grown = *state;
-    const float correction = grow_max(&grown, s, n, scale);
-    if (!(grown.max > state->max + KEPT_SLACK)) return 1.0f;
-    state->max = grown.max;
-    return correction;
-}
-
-static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
-                              struct softmax_state *state) {
-    float *out = p;
-    const float correction = grow_kept(state, s, n, scale), sign = subtract ? -1.0f : 1.0f;
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = sign * exp_f32(s[i] * scale - state->max);
-        sum += out[i];
-    }
-    state->sum = state->sum * correction + sum;
-    return correction;
-}
-
-static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, bool subtract,
-                               struct softmax_state *state) {
-    uint16_t *out = p;
-    const float correction = grow_kept(state, s, n, scale), sign = subtract ? -1.0f : 1.0f;
-    float sum = 0.0f;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = bf16_from_f32(sign * exp_f32(s[i] * scale - state->max));
-        sum += bf16_to_f32(out[i]);
-    }
-    if (n % 2) out[n] = 0;
-    state->sum = state->sum * correction + sum;
-    return correction;
 }
 
 static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
@@ -91,9 +60,6 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 void softmax_init_c(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
     table->softmax[FORMAT_BF16] = softmax_bf16;
-    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
-    table->softmax_kept[FORMAT_BF16] = softmax_kept_bf16;
-    table->softmax_kept[FORMAT_I8] = NULL;
     table->outer_sum = outer_sum;
     table->outer_sum_at = outer_sum_at;
     table->softmax[FORMAT_I8] = NULL; // weights of attention are never int8

@@ -293,7 +293,7 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
     unsigned char *weights = apart ? (void *)tile->weights : (void *)tile->scores;
     const size_t bytes = BLOCK * (apart ? sizeof *tile->weights : sizeof *tile->scores);
     kernels->softmax[format](weights, bytes, tile->scores, BLOCK, pass->rows, some, shape->scale,
-                             tile->state, tile->factors);
+                             false, tile->state, tile->factors);
     for (size_t i = 0; i < pass->rows; i++) {
         tile->p_rows[i] = weights + i * bytes;
         if (first > 0 && tile->factors[i] != 1.0f)

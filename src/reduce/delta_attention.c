@@ -130,7 +130,7 @@ static void weigh(const struct update *run, struct memory_of_rows *memory, const
     } else {
         memcpy(row, b, n * sizeof *row);
     }
-    run->attention.kernels->softmax[FORMAT_F32](row, 0, row, 0, 1, n, shape->scale, &state,
+    run->attention.kernels->softmax[FORMAT_F32](row, 0, row, 0, 1, n, shape->scale, false, &state,
                                                 &factor);
     attention_scale_row(row, n, 1.0f / state.sum);
 }

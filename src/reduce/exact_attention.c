@@ -192,31 +192,28 @@ static void score(const struct update *run, struct tile *tile, size_t rows,
     attention_score(attention, tile, rows, keys, first, some, relative != NULL);
 }
 
-// Weights of row i from its scores: of `added` new keys, then of `removed` old ones.
-static void weigh(struct update *run, struct tile *tile, struct turnover *turnover, size_t i,
-                  size_t head, size_t added, size_t removed) {
+// Weights of the tile's rows from their scores in columns [first, first + some): of new keys, or, `subtract`, of old
+// ones, which m covered when they were added: it stays.
+static void weigh(struct update *run, struct tile *tile, struct turnover *turnover, size_t rows,
+                  size_t head, size_t first, size_t some, bool subtract) {
     const struct attention *attention = &run->attention;
     const enum format format = attention->format;
-    const float scale = attention->shape->scale;
-    float *scores = tile->scores + i * BLOCK;
-    unsigned char *weights =
-        format == FORMAT_BF16 ? (void *)(tile->weights + i * BLOCK) : (void *)scores;
-    struct softmax_state *state = &tile->state[i];
-    tile->p_rows[i] = weights;
-    if (added > 0) {
-        struct softmax_state part = {state->max, 0.0f};
-        const float c =
-            attention->kernels->softmax_kept[format](weights, scores, added, scale, false, &part);
-        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
-        *state = (struct softmax_state){part.max, state->sum + part.sum};
-        turnover->added[i] += part.sum;
+    const size_t bytes = BLOCK * (format == FORMAT_BF16 ? sizeof *tile->weights : sizeof(float));
+    unsigned char *weights = format == FORMAT_BF16 ? (void *)tile->weights : (void *)tile->scores;
+    struct softmax_state parts[TILE];
+    if (some == 0) return;
+    for (size_t i = 0; i < rows; i++) {
+        tile->p_rows[i] = weights + i * bytes;
+        parts[i] = (struct softmax_state){tile->state[i].max, 0.0f};
     }
-    if (removed > 0) { // m covered them when they were added: it stays
-        struct softmax_state part = {state->max, 0.0f};
-        attention->kernels->softmax_kept[format](weights + added * format_bytes(format),
-                                                 scores + added, removed, scale, true, &part);
-        state->sum += part.sum;
-        turnover->removed[i] -= part.sum;
+    attention->kernels->softmax[format](weights + first * format_bytes(format), bytes,
+                                        tile->scores + first, BLOCK, rows, some,
+                                        attention->shape->scale, subtract, parts, tile->factors);
+    for (size_t i = 0; i < rows; i++) {
+        const float c = tile->factors[i];
+        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
+        tile->state[i] = (struct softmax_state){parts[i].max, tile->state[i].sum + parts[i].sum};
+        *(subtract ? &turnover->removed[i] : &turnover->added[i]) += fabsf(parts[i].sum);
     }
 }
 
@@ -232,7 +229,8 @@ static void exchange(struct update *run, struct tile *tile, struct turnover *tur
     const unsigned char *keys = run->turned + head * run->turned_bytes,
                         *values = keys + attention_key_bytes(attention, n);
     score(run, tile, rows, keys, first, some);
-    for (size_t i = 0; i < rows; i++) weigh(run, tile, turnover, i, head, added, some - added);
+    weigh(run, tile, turnover, rows, head, 0, added, false);
+    weigh(run, tile, turnover, rows, head, added, some - added, true);
     kernels->product[format](tile->o, d, tile->p_rows, rows,
                              values + format_lanes(format, first) * kernels->panel * LANE_BYTES,
                              format_lanes(format, n) * kernels->panel * LANE_BYTES, d,

@@ -8,7 +8,7 @@
 //     other rows       - exp(s_old - m) (1, v)    as they are
 //                      + exp(s_new - m) (1, v)
 //
-// where a new score more than KEPT_SLACK above m_i moves m_i and rescales the row. e_i estimates the squared
+// where a new score more than SOFTMAX_SLACK above m_i moves m_i and rescales the row. e_i estimates the squared
 // rounding error in l_i and o_i: e += (2^-24 (l + 4 removed + 4 added))^2 a step, removed and added the sums of
 // the terms taken and given; a row is computed afresh where sqrt(e) > 2e-6 l or l <= 0, which covers
 // cancellation, old age and stale maxima. The score of a pair has the same bits whenever it is computed (one

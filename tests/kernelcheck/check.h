@@ -46,7 +46,6 @@ double time_norm(struct check *check);
 // check_attention.c
 void check_softmax(struct check *check);
 double time_softmax(struct check *check);
-void check_softmax_kept(struct check *check);
 void check_outer_sum(struct check *check);
 void check_outer_sum_at(struct check *check);
 

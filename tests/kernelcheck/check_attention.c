@@ -19,6 +19,17 @@ static double weight_at(const void *p, size_t i, enum format format) {
                                  : (double)((const float *)p)[i];
 }
 
+static float part_largest(const float *s, size_t n, float scale) {
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, s[i] * scale);
+    return largest;
+}
+
+// The contract's reference maximum.
+static float moved_max(float max, float largest) {
+    return largest > max + SOFTMAX_SLACK ? largest : max;
+}
+
 static void check_softmax_row(struct check *check, const float *s, size_t n, size_t block,
                               float scale, enum format format) {
     struct softmax_state state = {-INFINITY, 0.0f};
@@ -30,8 +41,8 @@ static void check_softmax_row(struct check *check, const float *s, size_t n, siz
         uint8_t *p = make_bytes(format_row_bytes(format, some));
         memcpy(part, s + first, some * sizeof *s);
         float c;
-        check->kernels->softmax[format](p, 0, part, 0, 1, some, scale, &state, &c);
-        for (size_t i = 0; i < some; i++) max = fmax(max, (double)(s[first + i] * scale));
+        check->kernels->softmax[format](p, 0, part, 0, 1, some, scale, false, &state, &c);
+        max = moved_max((float)max, part_largest(s + first, some, scale));
         expect(check, fabs((double)state.max - max), 0.0, "max: n %zu block %zu at %zu", n, block,
                first);
         const double factor = exp(old - max); // 0 for the first block: old is -infinity
@@ -73,11 +84,12 @@ static void check_softmax_rows(struct check *check, size_t rows, size_t n, enum 
     for (size_t block = 0; block < BLOCKS; block++) {
         random_floats(&check->random, s, rows * s_stride, -20.0f, 20.0f);
         memset(p, 0xa5, rows * p_bytes);
-        check->kernels->softmax[format](p, p_bytes, s, s_stride, rows, n, 0.5f, states, factors);
+        check->kernels->softmax[format](p, p_bytes, s, s_stride, rows, n, 0.5f, block == 2, states,
+                                        factors);
         for (size_t r = 0; r < rows; r++) {
             float c;
-            check->kernels->softmax[format](alone, 0, s + r * s_stride, 0, 1, n, 0.5f, &expected[r],
-                                            &c);
+            check->kernels->softmax[format](alone, 0, s + r * s_stride, 0, 1, n, 0.5f, block == 2,
+                                            &expected[r], &c);
             const bool same = memcmp(p + r * p_bytes, alone, bytes) == 0 && factors[r] == c &&
                               states[r].max == expected[r].max && states[r].sum == expected[r].sum;
             expect(check, !same, 0.0, "rows %zu, n %zu, row %zu", rows, n, r);
@@ -91,44 +103,6 @@ static void check_softmax_rows(struct check *check, size_t rows, size_t n, enum 
     free(alone);
 }
 
-void check_softmax(struct check *check) {
-    const enum format format = check->format;
-    static const float spreads[] = {0.0f, 1.0f, 30.0f, 1e4f};
-    for (size_t rows = 0; rows <= 9; rows++) {
-        for (size_t n = 1; n <= 260; n += n < 40 ? 13 : 37)
-            check_softmax_rows(check, rows, n, format);
-    }
-    for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
-        for (size_t i = 0; i < 4; i++) {
-            float *s = make_floats(n);
-            random_floats(&check->random, s, n, -spreads[i], spreads[i]);
-            check_softmax_row(check, s, n, n, 0.125f, format);
-            check_softmax_row(check, s, n, 37, 1.0f, format);
-            free(s);
-        }
-    }
-}
-
-double time_softmax(struct check *check) {
-    const enum format format = check->format;
-    enum { N = 1536 };
-    float *s = make_floats(N), *p = make_floats(N);
-    double best = INFINITY;
-    random_floats(&check->random, s, N, -8.0f, 8.0f);
-    for (int i = 0; i < 100; i++) {
-        struct softmax_state state = {-INFINITY, 0.0f};
-        float factor;
-        const double start = clock_ms();
-        check->kernels->softmax[format](p, 0, s, 0, 1, N, 1.0f, &state, &factor);
-        best = fmin(best, clock_ms() - start);
-    }
-    free(s);
-    free(p);
-    return N / best * 1e-6; // billion exponentials a second
-}
-
-/* ---- terms of sums that are kept ------------------------------------------------------------- */
-
 // Terms added and subtracted with a reference maximum that moves only for logits far above it.
 static void check_kept_row(struct check *check, size_t n, float above, bool subtract,
                            enum format format) {
@@ -137,10 +111,9 @@ static void check_kept_row(struct check *check, size_t n, float above, bool subt
     float *s = make_floats(n);
     uint8_t *p = make_bytes(format_row_bytes(format, n));
     random_floats(&check->random, s, n, -80.0f, (max + above) / scale);
-    float largest = -INFINITY;
-    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, s[i] * scale);
-    const float truth_max = largest > max + KEPT_SLACK ? largest : max;
-    const float c = check->kernels->softmax_kept[format](p, s, n, scale, subtract, &state);
+    const float truth_max = moved_max(max, part_largest(s, n, scale));
+    float c;
+    check->kernels->softmax[format](p, 0, s, 0, 1, n, scale, subtract, &state, &c);
     const double factor = exp((double)max - (double)truth_max);
     expect(check, fabs((double)state.max - (double)truth_max), 0.0, "n %zu above %zu %zu", n,
            (size_t)above, subtract);
@@ -163,7 +136,7 @@ static void check_kept_row(struct check *check, size_t n, float above, bool subt
     free(p);
 }
 
-// A logit's exp has the same bits as in the softmax with the same maximum.
+// A logit's exp has the same bits where the maximum moved to it and where it stood.
 static void check_kept_bits(struct check *check, size_t n, enum format format) {
     float *s = make_floats(n);
     const size_t bytes = format_row_bytes(format, n);
@@ -171,10 +144,10 @@ static void check_kept_bits(struct check *check, size_t n, enum format format) {
     random_floats(&check->random, s, n, -20.0f, 20.0f);
     struct softmax_state state = {-INFINITY, 0.0f};
     float factor;
-    check->kernels->softmax[format](p, 0, s, 0, 1, n, 0.5f, &state, &factor);
+    check->kernels->softmax[format](p, 0, s, 0, 1, n, 0.5f, false, &state, &factor);
     const float sum = state.sum;
     state.sum = 0.0f;
-    check->kernels->softmax_kept[format](kept, s, n, 0.5f, false, &state);
+    check->kernels->softmax[format](kept, 0, s, 0, 1, n, 0.5f, false, &state, &factor);
     expect(check, memcmp(p, kept, bytes) != 0 || sum != state.sum, 0.0, "bits: n %zu %zu %zu", n, 0,
            0);
     free(s);
@@ -182,16 +155,44 @@ static void check_kept_bits(struct check *check, size_t n, enum format format) {
     free(kept);
 }
 
-void check_softmax_kept(struct check *check) {
+void check_softmax(struct check *check) {
     const enum format format = check->format;
+    static const float spreads[] = {0.0f, 1.0f, 30.0f, 1e4f};
     static const float above[] = {-5.0f, 0.0f, 7.0f, 30.0f};
+    for (size_t rows = 0; rows <= 9; rows++) {
+        for (size_t n = 1; n <= 260; n += n < 40 ? 13 : 37)
+            check_softmax_rows(check, rows, n, format);
+    }
     for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
         for (size_t i = 0; i < 4; i++) {
+            float *s = make_floats(n);
+            random_floats(&check->random, s, n, -spreads[i], spreads[i]);
+            check_softmax_row(check, s, n, n, 0.125f, format);
+            check_softmax_row(check, s, n, 37, 1.0f, format);
+            free(s);
             check_kept_row(check, n, above[i], false, format);
             check_kept_row(check, n, above[i], true, format);
         }
         check_kept_bits(check, n, format);
     }
+}
+
+double time_softmax(struct check *check) {
+    const enum format format = check->format;
+    enum { N = 1536 };
+    float *s = make_floats(N), *p = make_floats(N);
+    double best = INFINITY;
+    random_floats(&check->random, s, N, -8.0f, 8.0f);
+    for (int i = 0; i < 100; i++) {
+        struct softmax_state state = {-INFINITY, 0.0f};
+        float factor;
+        const double start = clock_ms();
+        check->kernels->softmax[format](p, 0, s, 0, 1, N, 1.0f, false, &state, &factor);
+        best = fmin(best, clock_ms() - start);
+    }
+    free(s);
+    free(p);
+    return N / best * 1e-6; // billion exponentials a second
 }
 
 /* ---- logits of two positions ----------------------------------------------------------------- */

@@ -3,19 +3,18 @@
 #include "kernels/kernels.h"
 #include "kernels/x86/exp_avx2.h"
 #include "kernels/x86/lanes_avx2.h"
-#include "kernels/x86/leave_vectors.h"
 
-// Lets the maximum grow over the block's logits; returns the factor of what came before.
-static inline float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+// Moves the maximum where the block's largest logit is far above it; returns the factor of what came before.
+static inline float move_max(struct softmax_state *state, const float *s, size_t n, float scale) {
     __m256 largest = _mm256_set1_ps(-INFINITY);
     for (size_t i = 0; i + 8 <= n; i += 8) largest = _mm256_max_ps(largest, _mm256_loadu_ps(s + i));
     float block = max_avx2(largest);
     for (size_t i = n / 8 * 8; i < n; i++) block = fmaxf(block, s[i]);
     block *= scale;
-    if (block <= state->max) return 1.0f;
-    const float correction = exp_f32(state->max - block);
+    if (!(block > state->max + SOFTMAX_SLACK)) return 1.0f;
+    const float factor = exp_f32(state->max - block);
     state->max = block;
-    return correction;
+    return factor;
 }
 
 // exp(scale s - max) in the block, each with `sign` (its bit alone) over it; returns their sum.
@@ -43,26 +42,15 @@ static inline float weigh(float *out, const float *s, size_t n, float scale, flo
 }
 
 static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                        size_t n, float scale, struct softmax_state *states, float *factors) {
+                        size_t n, float scale, bool subtract, struct softmax_state *states,
+                        float *factors) {
+    const __m256 sign = _mm256_set1_ps(subtract ? -0.0f : 0.0f);
     for (size_t r = 0; r < rows; r++, s += s_stride, states++) {
         float *out = (float *)(void *)((unsigned char *)p + r * p_bytes);
-        factors[r] = grow_max(states, s, n, scale);
-        const float sum = weigh(out, s, n, scale, states->max, _mm256_setzero_ps());
+        factors[r] = move_max(states, s, n, scale);
+        const float sum = weigh(out, s, n, scale, states->max, sign);
         states->sum = states->sum * factors[r] + sum;
     }
-}
-
-static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
-                              struct softmax_state *state) {
-    struct softmax_state grown = *state;
-    float correction = grow_max(&grown, s, n, scale);
-    if (grown.max > state->max + KEPT_SLACK)
-        state->max = grown.max;
-    else
-        correction = 1.0f;
-    const __m256 sign = _mm256_set1_ps(subtract ? -0.0f : 0.0f);
-    state->sum = state->sum * correction + weigh(p, s, n, scale, state->max, sign);
-    return leave_vectors(correction);
 }
 
 static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
@@ -103,7 +91,6 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 
 void softmax_init_avx2(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
-    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
     table->outer_sum = outer_sum;
     table->outer_sum_at = outer_sum_at;
 }

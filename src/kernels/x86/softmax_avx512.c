@@ -27,13 +27,9 @@ static inline float weigh(void *p, const float *s, size_t n, float scale, float 
 }
 
 static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                        size_t n, float scale, struct softmax_state *states, float *factors) {
-    softmax_rows(p, p_bytes, s, s_stride, rows, n, scale, states, factors, weigh);
-}
-
-static float softmax_kept_f32(void *p, const float *s, size_t n, float scale, bool subtract,
-                              struct softmax_state *state) {
-    return softmax_kept_row(p, s, n, scale, subtract, state, weigh);
+                        size_t n, float scale, bool subtract, struct softmax_state *states,
+                        float *factors) {
+    softmax_rows(p, p_bytes, s, s_stride, rows, n, scale, subtract, states, factors, weigh);
 }
 
 // Up to 64 floats in registers, read by index without touching memory.
@@ -104,7 +100,6 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 // Plain C's bf16 stays: it is used only where there are products for it (softmax_avx512bf16.c).
 void softmax_init_avx512(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
-    table->softmax_kept[FORMAT_F32] = softmax_kept_f32;
     table->outer_sum = outer_sum;
     table->outer_sum_at = outer_sum_at;
 }

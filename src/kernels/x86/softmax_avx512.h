@@ -8,7 +8,6 @@
 #include "kernels/x86/exp_avx512.h"
 #include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx512.h"
-#include "kernels/x86/leave_vectors.h"
 
 static inline __m512 largest_of(const float *s, size_t n) {
     if (n < 16) return _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_avx512(n), s);
@@ -31,23 +30,17 @@ static inline float decay(float x) {
     return _mm512_cvtss_f32(exp2_avx512(_mm512_zextps128_ps512(t)));
 }
 
-// Lets the maximum grow over the block's logits; returns the factor of what came before.
-static inline float grow_max(struct softmax_state *state, const float *s, size_t n, float scale) {
-    const __m128 old = _mm_set_ss(state->max);
-    const float block = scale * _mm512_reduce_max_ps(largest_of(s, n));
-    const float max = _mm_cvtss_f32(_mm_max_ss(old, _mm_set_ss(block)));
-    const float correction = decay(state->max - max);
-    state->max = max;
-    return correction;
+// Moves the maximum where the block's largest logit is far above it; returns the factor of what came before.
+static inline float move_max(struct softmax_state *state, const float *s, size_t n, float scale) {
+    const float largest = scale * _mm512_reduce_max_ps(largest_of(s, n));
+    if (!(largest > state->max + SOFTMAX_SLACK)) return 1.0f;
+    const float factor = decay(state->max - largest);
+    state->max = largest;
+    return factor;
 }
 
-// The same for a reference maximum, which moves only where the block's largest logit is far above it.
-static inline float grow_kept(struct softmax_state *state, const float *s, size_t n, float scale) {
-    struct softmax_state grown = *state;
-    const float correction = grow_max(&grown, s, n, scale);
-    if (!(grown.max > state->max + KEPT_SLACK)) return 1.0f;
-    state->max = grown.max;
-    return correction;
+static inline __m512i sign_of(bool subtract) {
+    return _mm512_set1_epi32(subtract ? INT32_MIN : 0);
 }
 
 // exp(scale s - max) of n logits in the format of `out`, each with `sign` (its bit alone) over it; returns the sum of
@@ -56,25 +49,48 @@ typedef float weigh_row(void *out, const float *s, size_t n, float scale, float 
 
 // The table's softmax. Everything in a row waits for its maximum: it is found while the row before is weighed.
 INLINED void softmax_rows(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                          size_t n, float scale, struct softmax_state *states, float *factors,
-                          weigh_row *const weigh) {
+                          size_t n, float scale, bool subtract, struct softmax_state *states,
+                          float *factors, weigh_row *const weigh) {
+    const __m512i sign = sign_of(subtract);
     unsigned char *out = p;
-    if (rows > 0) factors[0] = grow_max(states, s, n, scale);
+    if (rows > 0) factors[0] = move_max(states, s, n, scale);
     for (size_t r = 0; r < rows; r++, s += s_stride, out += p_bytes, states++) {
-        if (r + 1 < rows) factors[r + 1] = grow_max(states + 1, s + s_stride, n, scale);
-        const float sum = weigh(out, s, n, scale, states->max, _mm512_setzero_si512());
+        if (r + 1 < rows) factors[r + 1] = move_max(states + 1, s + s_stride, n, scale);
+        const float sum = weigh(out, s, n, scale, states->max, sign);
         states->sum = states->sum * factors[r] + sum;
     }
 }
 
-// The table's softmax_kept.
-INLINED float softmax_kept_row(void *p, const float *s, size_t n, float scale, bool subtract,
-                               struct softmax_state *state, weigh_row *const weigh) {
-    const float correction = grow_kept(state, s, n, scale);
-    const __m512i sign = _mm512_set1_epi32(subtract ? INT32_MIN : 0);
-    const float sum = weigh(p, s, n, scale, state->max, sign);
-    state->sum = state->sum * correction + sum;
-    return leave_vectors(correction);
+// Weights that add up to less hold no logit SOFTMAX_SLACK above the maximum: e^8 is 2980.9, a weight is off by at most
+// one part in 256.
+#define WEIGHT_SUM_SURE 2900.0f
+
+// A row's next block, where the maximum most likely stays: weights first, and only if these are large a look for the
+// largest logit.
+INLINED float weigh_kept(void *p, const float *s, size_t n, float scale, __m512i sign,
+                         struct softmax_state *state, weigh_row *const weigh) {
+    float sum = weigh(p, s, n, scale, state->max, sign), factor = 1.0f;
+    if (!(fabsf(sum) < WEIGHT_SUM_SURE)) {
+        factor = move_max(state, s, n, scale);
+        if (factor != 1.0f) sum = weigh(p, s, n, scale, state->max, sign);
+    }
+    state->sum = state->sum * factor + sum;
+    return factor;
+}
+
+// The same where weights do not take the place of the logits.
+INLINED void softmax_rows_apart(void *p, size_t p_bytes, const float *s, size_t s_stride,
+                                size_t rows, size_t n, float scale, bool subtract,
+                                struct softmax_state *states, float *factors,
+                                weigh_row *const weigh) {
+    const __m512i sign = sign_of(subtract);
+    unsigned char *out = p;
+    if (rows > 0 && states->max == -INFINITY) {
+        softmax_rows(p, p_bytes, s, s_stride, rows, n, scale, subtract, states, factors, weigh);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++, s += s_stride, out += p_bytes)
+        factors[r] = weigh_kept(out, s, n, scale, sign, states + r, weigh);
 }
 
 #endif

@@ -38,16 +38,11 @@ static inline float weigh(void *p, const float *s, size_t n, float scale, float 
 }
 
 static void softmax_bf16(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,
-                         size_t n, float scale, struct softmax_state *states, float *factors) {
-    softmax_rows(p, p_bytes, s, s_stride, rows, n, scale, states, factors, weigh);
-}
-
-static float softmax_kept_bf16(void *p, const float *s, size_t n, float scale, bool subtract,
-                               struct softmax_state *state) {
-    return softmax_kept_row(p, s, n, scale, subtract, state, weigh);
+                         size_t n, float scale, bool subtract, struct softmax_state *states,
+                         float *factors) {
+    softmax_rows_apart(p, p_bytes, s, s_stride, rows, n, scale, subtract, states, factors, weigh);
 }
 
 void softmax_init_avx512bf16(struct kernels *table) {
     table->softmax[FORMAT_BF16] = softmax_bf16;
-    table->softmax_kept[FORMAT_BF16] = softmax_kept_bf16;
 }
