@@ -141,6 +141,7 @@ static void layout_panels(struct stream *stream, struct arena *arena) {
         exact.others = arena_take(arena, n, sizeof *exact.others);
         exact.key_y = arena_take(arena, n, sizeof *exact.key_y);
         exact.key_x = arena_take(arena, n, sizeof *exact.key_x);
+        exact.wild = arena_take(arena, heads, sizeof *exact.wild);
         exact.panels = arena_take(arena, bytes, 1);
     } else if (stream->options.attention == VDT_ATTENTION_DELTA) {
         if (!delta_attention_panels(&bytes, kernels, n, heads, d / heads)) arena->overflow = true;
@@ -154,6 +155,7 @@ static void layout_panels(struct stream *stream, struct arena *arena) {
         block->exact.others = exact.others;
         block->exact.key_y = exact.key_y;
         block->exact.key_x = exact.key_x;
+        block->exact.wild = exact.wild;
         block->exact.panels = exact.panels;
         block->delta.dv = delta.dv;
         block->delta.old = delta.old;

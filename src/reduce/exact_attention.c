@@ -16,11 +16,21 @@ struct update {
     struct rows fresh;
     const uint32_t *index;
     size_t n_changed, n_others;
-    unsigned char *all, *turned;    // panels of all rows; of M as it is, then as it was
-    size_t all_bytes, turned_bytes; // of a head
+    size_t all_bytes, turned_bytes; // of a head's panels
     atomic_uint_fast64_t afresh;    // rows beyond M
-    atomic_bool wild;               // a key or value of M, old or new, is not finite
 };
+
+// A head's panels: of all rows; of M as it is, then as it was.
+struct panels {
+    unsigned char *all, *turned;
+};
+
+// Panels lie where the head's do, or, where whole heads are dealt, where the thread's last one lay.
+static struct panels panels_at(const struct update *run, size_t place) {
+    unsigned char *all = run->state->panels;
+    all += place * (run->all_bytes + run->turned_bytes);
+    return (struct panels){all, all + run->all_bytes};
+}
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d) {
@@ -32,26 +42,32 @@ bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum f
 
 static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
-    struct update run = {
-        .attention = attention_of_qkv(exec, qkv, shape), .state = state, .all = state->panels};
+    struct update run = {.attention = attention_of_qkv(exec, qkv, shape), .state = state};
     run.all_bytes = attention_head_bytes(&run.attention, state->n);
     return run;
 }
 
 /* ---- fresh rows ---------------------------------------------------------------------------- */
 
+static void pack_all(const struct update *run, const struct panels *panels, size_t head,
+                     void *scratch) {
+    attention_pack(&run->attention, panels->all, run->attention.k, run->attention.v, NULL,
+                   run->state->n, head, scratch);
+}
+
 static void pack_all_task(void *argument, size_t head, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    attention_pack(&run->attention, run->all + head * run->all_bytes, run->attention.k,
-                   run->attention.v, NULL, run->state->n, head, scratch);
+    const struct panels panels = panels_at(run, head);
+    pack_all(run, &panels, head, scratch);
 }
 
 // Rows tile->rows[0..rows) of a head against all keys.
-static void compute_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
+static void compute_rows(const struct update *run, const struct panels *panels, struct tile *tile,
+                         size_t rows, size_t head) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d;
-    struct pass pass = {.rows = rows, .keys = run->all + head * run->all_bytes, .n = state->n};
+    struct pass pass = {.rows = rows, .keys = panels->all, .n = state->n};
     pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
     attention_run_tile(&run->attention, tile, &pass, head);
     for (size_t i = 0; i < rows; i++) {
@@ -84,13 +100,15 @@ static void flush_task(void *argument, size_t task, size_t thread, void *scratch
     const struct update *run = argument;
     const size_t tiles = tiles_of(run, run->state->n), head = task / tiles;
     const size_t rows = place_rows(scratch, &run->attention, NULL, task % tiles, run->state->n);
-    compute_rows(run, scratch, rows, head);
+    const struct panels panels = panels_at(run, head);
+    compute_rows(run, &panels, scratch, rows, head);
 }
 
 // A tile of rows in M.
-static void attend_changed(const struct update *run, size_t head, size_t tile, void *scratch) {
+static void attend_changed(const struct update *run, const struct panels *panels, size_t head,
+                           size_t tile, void *scratch) {
     const size_t rows = place_rows(scratch, &run->attention, run->index, tile, run->n_changed);
-    compute_rows(run, scratch, rows, head);
+    compute_rows(run, panels, scratch, rows, head);
 }
 
 // Multiply-adds of rows against all keys.
@@ -127,11 +145,10 @@ static bool is_wild(const void *numbers, size_t bytes, enum format format) {
 
 // What is not finite cannot be subtracted again. Encoded keys need no look: a scale that is not finite makes every
 // score NaN, and rows with NaN are computed afresh.
-static void look_for_wild(struct update *run, const unsigned char *panels) {
+static bool is_turned_wild(const struct update *run, const unsigned char *turned) {
     const size_t keys = attention_key_bytes(&run->attention, 2 * run->n_changed);
     const size_t first = run->attention.shape->int8_scores ? keys : 0;
-    if (is_wild(panels + first, run->turned_bytes - first, run->attention.format))
-        atomic_store(&run->wild, true);
+    return is_wild(turned + first, run->turned_bytes - first, run->attention.format);
 }
 
 // A head's columns of the fresh rows into the buffers, and what stood there behind the fresh rows.
@@ -151,16 +168,14 @@ static void turn_over(const struct update *run, size_t head) {
     }
 }
 
-// A head's panels: M as it is and as it was, and all rows.
-static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
-    struct update *run = argument;
+static void pack_head(const struct update *run, const struct panels *panels, size_t head,
+                      void *scratch) {
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
-    unsigned char *turned = run->turned + head * run->turned_bytes;
     turn_over(run, head);
-    attention_pack(&run->attention, turned, rows_columns(run->fresh, width),
+    attention_pack(&run->attention, panels->turned, rows_columns(run->fresh, width),
                    rows_columns(run->fresh, 2 * width), NULL, 2 * run->n_changed, head, scratch);
-    look_for_wild(run, turned);
-    pack_all_task(argument, head, thread, scratch);
+    run->state->wild[head] = is_turned_wild(run, panels->turned);
+    pack_all(run, panels, head, scratch);
 }
 
 // What a tile's rows have lost and got in a step.
@@ -218,16 +233,16 @@ static void weigh(struct update *run, struct tile *tile, struct turnover *turnov
 }
 
 // Adds the terms of new keys to the tile's rows and takes those of old ones, turned keys [first, first + some).
-static void exchange(struct update *run, struct tile *tile, struct turnover *turnover, size_t rows,
-                     size_t head, size_t first, size_t some) {
+static void exchange(struct update *run, const struct panels *panels, struct tile *tile,
+                     struct turnover *turnover, size_t rows, size_t head, size_t first,
+                     size_t some) {
     const struct attention *attention = &run->attention;
     const struct kernels *kernels = attention->kernels;
     const enum format format = attention->format;
     const size_t d = attention->shape->d, n = 2 * run->n_changed;
     const size_t left = run->n_changed - min_size(first, run->n_changed),
                  added = min_size(some, left);
-    const unsigned char *keys = run->turned + head * run->turned_bytes,
-                        *values = keys + attention_key_bytes(attention, n);
+    const unsigned char *keys = panels->turned, *values = keys + attention_key_bytes(attention, n);
     score(run, tile, rows, keys, first, some);
     weigh(run, tile, turnover, rows, head, 0, added, false);
     weigh(run, tile, turnover, rows, head, added, some - added, true);
@@ -291,31 +306,70 @@ static void fetch_queries(const struct update *run, size_t head, size_t at) {
         attention_fetch_columns(attention->q, run->state->others[i], head, attention->shape->d);
 }
 
-// A tile of the other rows, number `at` of theirs.
-static void attend_others(struct update *run, size_t head, size_t at, struct tile *tile) {
+// A tile of the other rows, number `at` of theirs; this thread's next one is number `next`.
+static void attend_others(struct update *run, const struct panels *panels, size_t head, size_t at,
+                          size_t next, struct tile *tile) {
     struct turnover turnover = {{0}, {0}};
     const size_t rows = place_rows(tile, &run->attention, run->state->others, at, run->n_others);
-    load_rows(run, tile, rows, head);
-    fetch_queries(run, head, at + pool_threads(run->attention.exec->pool));
-    for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
-        exchange(run, tile, &turnover, rows, head, first,
-                 min_size(BLOCK, 2 * run->n_changed - first));
-    const size_t failed = store_rows(run, tile, &turnover, rows, head);
+    size_t failed = rows;
+    if (!run->state->wild[head]) {
+        load_rows(run, tile, rows, head);
+        fetch_queries(run, head, next);
+        for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
+            exchange(run, panels, tile, &turnover, rows, head, first,
+                     min_size(BLOCK, 2 * run->n_changed - first));
+        failed = store_rows(run, tile, &turnover, rows, head);
+    }
     if (failed == 0) return;
-    compute_rows(run, tile, failed, head);
+    compute_rows(run, panels, tile, failed, head);
     atomic_fetch_add(&run->afresh, failed);
 }
 
-static void update_task(void *argument, size_t task, size_t thread, void *scratch) {
+/* ---- tasks --------------------------------------------------------------------------------- */
+
+static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
+    (void)thread;
+    const struct update *run = argument;
+    const struct panels panels = panels_at(run, head);
+    pack_head(run, &panels, head, scratch);
+}
+
+static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     struct update *run = argument;
     const size_t changed = tiles_of(run, run->n_changed),
                  tiles = changed + tiles_of(run, run->n_others);
     const size_t head = task / tiles, tile = task % tiles;
+    const struct panels panels = panels_at(run, head);
     if (tile < changed)
-        attend_changed(run, head, tile, scratch);
+        attend_changed(run, &panels, head, tile, scratch);
     else
-        attend_others(run, head, tile - changed, scratch);
+        attend_others(run, &panels, head, tile - changed,
+                      tile - changed + pool_threads(run->attention.exec->pool), scratch);
+}
+
+static void head_task(void *argument, size_t head, size_t thread, void *scratch) {
+    struct update *run = argument;
+    const struct panels panels = panels_at(run, thread);
+    pack_head(run, &panels, head, scratch);
+    for (size_t tile = 0; tile < tiles_of(run, run->n_changed); tile++)
+        attend_changed(run, &panels, head, tile, scratch);
+    for (size_t tile = 0; tile < tiles_of(run, run->n_others); tile++)
+        attend_others(run, &panels, head, tile, tile + 1, scratch);
+}
+
+// So many and more are dealt whole, and their panels stay in their thread's caches.
+enum { HEADS_A_THREAD = 4 };
+
+static void run_update(struct exec *exec, struct update *run) {
+    const size_t heads = run->attention.shape->heads;
+    if (heads >= HEADS_A_THREAD * pool_threads(exec->pool)) {
+        exec_run(exec, heads, head_task, run);
+        return;
+    }
+    exec_run(exec, heads, pack_task, run);
+    exec_run(exec, heads * (tiles_of(run, run->n_changed) + tiles_of(run, run->n_others)),
+             tile_task, run);
 }
 
 // The rows not in M, and where in the grid those in M are.
@@ -350,15 +404,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     run.index = index;
     run.n_changed = n_changed;
     run.turned_bytes = attention_head_bytes(&run.attention, 2 * n_changed);
-    run.turned = run.all + shape->heads * run.all_bytes;
     run.n_others = list_others(state, index, n_changed, shape->relative);
-    exec_run(exec, shape->heads, pack_task, &run);
-    if (atomic_load(&run.wild)) {
-        exact_attention_flush(exec, state, qkv, shape);
-        return run.n_others * shape->heads;
-    }
-    exec_run(exec, shape->heads * (tiles_of(&run, n_changed) + tiles_of(&run, run.n_others)),
-             update_task, &run);
+    run_update(exec, &run);
     const uint64_t afresh = atomic_load(&run.afresh);
     exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
                   (4 * n_changed + attention_positions(shape)) * run.n_others * width;

@@ -16,7 +16,8 @@
 // bf16, and those that a fresh row has rounded under an earlier maximum differ by 2^-9: e grows by the square
 // of that share of `removed` too, against a tolerance of 2^-8.
 //
-// Rows that are not finite cannot be subtracted again: where M has one, before or after, everything is computed.
+// Rows that are not finite cannot be subtracted again: where M has one in a head, before or after, the whole head is
+// computed.
 //
 // Sequences of one grid, without biases of keys; from M = N / 2 on, recomputing everything is cheaper.
 #ifndef VIDETTE_REDUCE_EXACT_ATTENTION_H
@@ -31,6 +32,7 @@ struct exact_attention {
     // Workspace, shared by all blocks.
     uint32_t *others;        // (N) rows not in M
     uint32_t *key_y, *key_x; // (N) the places of M in the grid, twice
+    bool *wild;              // (heads) a key or value of M, old or new, is not finite
     void *panels;            // exact_attention_panels bytes, aligned to 64
 };
 
