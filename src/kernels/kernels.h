@@ -144,12 +144,12 @@ struct kernels {
                    const struct finish *finish);
 
     // One more block of n > 0 logits l_i = scale * s_i of each of some rows, scale > 0: p_i becomes exp(l_i - max)
-    // (`subtract`: its negative) in the format (F32: p may be s; BF16: it is elsewhere, and the row is padded to whole lanes with 0). The
-    // row's max stays where it is as long as no logit is more than SOFTMAX_SLACK above it, else it becomes the largest of
-    // them; factors[row] = c = exp(old max - new max), 1 where it stays, is the factor of everything that was
-    // accumulated before; the sum becomes sum * c + the sum of the p_i as written. Row r of p is at p + r * p_bytes, of
-    // s at s + r * s_stride; its state is states[r]. Where the max stands says nothing of how exact sums are, as long
-    // as it is not far above all logits: they are floating point numbers.
+    // (`subtract`: its negative) in the format (F32: p may be s; BF16: it is elsewhere, and rows are padded to whole
+    // lanes with 0). A row's max stays as long as no logit is more than SOFTMAX_SLACK above it, else it becomes the
+    // block's largest logit; factors[row] = c = exp(old max - new max), 1 where it stays, is the factor of everything
+    // accumulated before; the sum becomes sum * c + the sum of the p_i as written. Row r of p is at p + r * p_bytes,
+    // of s at s + r * s_stride; its state is states[r]. Sums are as exact with a max that is somewhat too low as with
+    // the largest logit: p is floating point.
     // F32: relative error <= 3e-7 + 2 u |l_i - max| + u |l_i|. BF16: 2^-8 instead of 3e-7. 0 below
     // l_i - max = -87.
     void (*softmax[FORMATS])(void *p, size_t p_bytes, const float *s, size_t s_stride, size_t rows,

@@ -3,7 +3,7 @@
 //              keys, block by block ->
 //            +--------+--------+--------+
 //     tile   | scores |        |        |    S = Q K^T             (tile rows x block)
-//     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: maximum and sum so far
+//     of  Q  |        |        |        |    P = exp(scale S - m)  m, l: reference and sum so far
 //            +--------+--------+--------+    O = c O + P V         c: exp(old m - new m)
 //
 // and at the end O / l. Scores of one tile and block live in the thread's scratch memory. Whatever is added
