@@ -29,8 +29,8 @@ static uint32_t largest_bits(const float *x, size_t n) {
             sizes[j] = _mm512_max_epu32(sizes[j], size_bits(_mm512_loadu_ps(x + i + 16 * j)));
     }
     for (; i < n; i += 16)
-        sizes[0] = _mm512_max_epu32(
-            sizes[0], size_bits(_mm512_maskz_loadu_ps(first_avx512(n - i), x + i)));
+        sizes[0] = _mm512_max_epu32(sizes[0],
+                                    size_bits(_mm512_maskz_loadu_ps(first_avx512(n - i), x + i)));
     return _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_max_epu32(sizes[0], sizes[1]),
                                                     _mm512_max_epu32(sizes[2], sizes[3])));
 }
