@@ -393,7 +393,7 @@ typedef struct vdt_tokens {
         *layers; // (n_layers) tokens left after each block; the last one is the final number
     const uint32_t *indices; // (kept) the token that each row entering block 1 is, ascending
     const uint32_t *lengths; // (kept) tubelets it stands for there; they sum to T / s at each place
-    const uint32_t *source;  // (total) the row after the last block that stands for each token
+    const uint32_t *source;  // (total) the row that stands for each token after the last merging
     uint64_t macs, macs_dense; // multiply-adds of this clip
     // the same by the counting rule of the Eventful paper, which adds biases, residuals and positions and
     // leaves out patch embedding and heads

@@ -108,13 +108,12 @@ static void leave_unread(struct encoder *encoder) {
     const struct geometry *geometry = encoder->geometry;
     const struct sequence *sequence = &encoder->sequence;
     const size_t rows = encoder->read_rows, d = geometry->d;
-    const uint64_t mlp = (geometry->gated ? 3 : 2) * (uint64_t)d * geometry->mlp;
     for (size_t b = 0; b < sequence->clips; b++) {
         const struct rows x = rows_f32(encoder->x, d), mixed = encoder->mixed;
         const size_t first = sequence->starts[b], n = sequence_rows(sequence, b);
         memmove(rows_at(x, b * rows), rows_at(x, first), rows * x.bytes);
         memmove(rows_at(mixed, b * rows), rows_at(mixed, first), rows * mixed.bytes);
-        encoder->macs_unread += (n - rows) * (2 * n * d + d * d + mlp);
+        encoder->macs_unread += (n - rows) * (2 * n * d + d * d + geometry_mlp_macs(geometry));
     }
     memcpy(sequence->starts, encoder->read_starts,
            (sequence->clips + 1) * sizeof *sequence->starts);

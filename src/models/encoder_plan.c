@@ -473,13 +473,12 @@ static uint64_t attention_macs(const struct encoder *encoder, size_t block, uint
 
 uint64_t encoder_block_macs(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
     const struct geometry *geometry = encoder->geometry;
-    const uint64_t d = geometry->d, m = geometry->mlp, p = geometry->patch;
-    const uint64_t mlp = geometry->gated ? 3 * d * m : 2 * d * m;
+    const uint64_t d = geometry->d, p = geometry->patch;
     uint64_t macs = (kept - encoder->prefix) * d * geometry->tubelet * p * p * 3, n = kept;
     for (size_t i = 0; i < geometry->blocks; i++) {
         macs += n * 4 * d * d + attention_macs(encoder, i, n);
         if (layers) n = layers[i];
-        macs += n * mlp;
+        macs += n * geometry_mlp_macs(geometry);
     }
     return macs;
 }

@@ -157,6 +157,11 @@ struct family {
     void (*configure)(struct geometry *geometry, struct config *config);
 };
 
+// Multiply-adds of a token's MLP.
+static inline uint64_t geometry_mlp_macs(const struct geometry *geometry) {
+    return (geometry->gated ? 3 : 2) * (uint64_t)geometry->d * geometry->mlp;
+}
+
 // Frames that one sequence of the encoder takes: a clip, or a snippet of it.
 static inline size_t geometry_sequence_frames(const struct geometry *geometry) {
     return geometry->temporal_blocks > 0 ? geometry->tubelet : geometry->frames;

@@ -1,5 +1,6 @@
 // Identities of a session: packed clips equal their solo runs, any packing order, strided input and
-// output, two sessions of one model on two threads, seeds, estimates, arguments out of range.
+// output, what nobody reads left out, two sessions of one model on two threads, seeds, estimates,
+// arguments out of range.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -78,7 +78,8 @@ INLINED float weigh_kept(void *p, const float *s, size_t n, float scale, __m512i
     return factor;
 }
 
-// The same where weights do not take the place of the logits.
+// The same where weights do not take the place of the logits. Rows of a tile begin together: the first one's maximum
+// says which way is the faster; both are right for any.
 INLINED void softmax_rows_apart(void *p, size_t p_bytes, const float *s, size_t s_stride,
                                 size_t rows, size_t n, float scale, bool subtract,
                                 struct softmax_state *states, float *factors,
