@@ -127,8 +127,7 @@ static int compare(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-// Of what was multiplied.
-static double gflops(const vdt_stats *stats, double ms) {
+double bench_gflops(const vdt_stats *stats, double ms) {
     return 2.0 * (double)(stats->macs - stats->macs_unread) / ms * 1e-6;
 }
 
@@ -143,7 +142,7 @@ static void put_count(struct json_out *json, const char *key, uint64_t value) {
 }
 
 static double rate_kept(const struct bench *b) {
-    return gflops(&b->step_stats, b->step_ms[0]) / gflops(&b->dense_stats, b->dense_ms);
+    return bench_gflops(&b->step_stats, b->step_ms[0]) / bench_gflops(&b->dense_stats, b->dense_ms);
 }
 
 static void print_json(const struct bench *b, const char *name) {
@@ -170,9 +169,9 @@ static void print_json(const struct bench *b, const char *name) {
     put_number(&json, "first", b->first_ms);
     put_number(&json, "idle", b->idle_ms);
     json_close(&json, '}');
-    put_number(&json, "gflops", gflops(&b->step_stats, b->step_ms[0]));
+    put_number(&json, "gflops", bench_gflops(&b->step_stats, b->step_ms[0]));
     put_number(&json, "peak_gflops", b->peak_gflops);
-    put_number(&json, "efficiency", gflops(&b->step_stats, b->step_ms[0]) / b->peak_gflops);
+    put_number(&json, "efficiency", bench_gflops(&b->step_stats, b->step_ms[0]) / b->peak_gflops);
     put_number(&json, "speedup", b->dense_ms / b->step_ms[0]);
     put_number(&json, "rate_kept", rate_kept(b));
     put_number(&json, "afresh", (double)b->afresh / (double)b->steps);

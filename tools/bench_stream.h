@@ -6,4 +6,7 @@
 
 int bench_stream_run(const struct settings *settings);
 
+// The rate of a call that took so long, of what was multiplied, in 1e9 operations (2 a multiply-add) a second.
+double bench_gflops(const vdt_stats *stats, double ms);
+
 #endif

@@ -93,14 +93,12 @@ static double speedup(const struct measurement *m) {
     return m->dense.ms[0] / m->run.ms[0];
 }
 
-static double rate_kept(const struct measurement *m) {
-    return speedup(m) * (double)m->counts.macs / (double)m->counts.macs_dense;
+static double gflops(const struct timing *timing) {
+    return bench_gflops(&timing->fastest, timing->ms[0]);
 }
 
-// Of what was multiplied.
-static double gflops(const struct measurement *m) {
-    const vdt_stats *stats = &m->run.fastest;
-    return 2.0 * (double)(stats->macs - stats->macs_unread) / m->run.ms[0] * 1e-6;
+static double rate_kept(const struct measurement *m) {
+    return gflops(&m->run) / gflops(&m->dense);
 }
 
 static void put_number(struct json_out *json, const char *key, double value) {
@@ -135,14 +133,14 @@ static void print_json(const struct measurement *m, const char *name, size_t bat
     }
     json_key(&json, "macs_unread");
     json_integer(&json, m->run.fastest.macs_unread);
-    put_number(&json, "gflops", gflops(m));
+    put_number(&json, "gflops", gflops(&m->run));
     put_number(&json, "peak_gflops", m->peak.gflops);
     json_key(&json, "peaks_gflops");
     json_open(&json, '{');
     put_number(&json, "own", m->peak.own);
     put_number(&json, "onednn", m->peak.onednn);
     json_close(&json, '}');
-    put_number(&json, "efficiency", gflops(m) / m->peak.gflops);
+    put_number(&json, "efficiency", gflops(&m->run) / m->peak.gflops);
     json_key(&json, "stages");
     json_open(&json, '{');
     put_number(&json, "decide", m->run.fastest.decide_ms);
@@ -166,8 +164,8 @@ static void print_text(const struct measurement *m, const vdt_context *context, 
     if (s->macs_unread > 0)
         printf(", %.2f of them left out: nothing reads their rows", (double)s->macs_unread * 1e-9);
     printf("\n");
-    printf("    rate         %.1f GFLOP/s, %.1f %% of the matrix product peak of %.1f\n", gflops(m),
-           100.0 * gflops(m) / m->peak.gflops, m->peak.gflops);
+    printf("    rate         %.1f GFLOP/s, %.1f %% of the matrix product peak of %.1f\n",
+           gflops(&m->run), 100.0 * gflops(&m->run) / m->peak.gflops, m->peak.gflops);
     printf("    peak         own products %.1f, oneDNN's %.1f GFLOP/s\n", m->peak.own,
            m->peak.onednn);
     printf("    stages       decide %.2f ms, embed %.1f, blocks %.1f (merging %.2f), head %.1f\n",
