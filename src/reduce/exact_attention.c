@@ -348,14 +348,32 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
                       tile - changed + pool_threads(run->attention.exec->pool), scratch);
 }
 
+// One of `shares` shares of what packing a head that is still to come, and its queries, will read.
+static void fetch_share(const struct update *run, size_t head, size_t share, size_t shares) {
+    const struct attention *attention = &run->attention;
+    const size_t n = run->state->n, d = attention->shape->d;
+    if (head >= attention->shape->heads) return;
+    for (size_t i = n * share / shares; i < n * (share + 1) / shares; i++) {
+        attention_fetch_columns(attention->q, i, head, d);
+        attention_fetch_columns(attention->k, i, head, d);
+        attention_fetch_columns(attention->v, i, head, d);
+    }
+}
+
 static void head_task(void *argument, size_t head, size_t thread, void *scratch) {
     struct update *run = argument;
     const struct panels panels = panels_at(run, thread);
+    const size_t changed = tiles_of(run, run->n_changed),
+                 tiles = changed + tiles_of(run, run->n_others);
+    const size_t next = head + pool_threads(run->attention.exec->pool);
     pack_head(run, &panels, head, scratch);
-    for (size_t tile = 0; tile < tiles_of(run, run->n_changed); tile++)
-        attend_changed(run, &panels, head, tile, scratch);
-    for (size_t tile = 0; tile < tiles_of(run, run->n_others); tile++)
-        attend_others(run, &panels, head, tile, tile + 1, scratch);
+    for (size_t tile = 0; tile < tiles; tile++) {
+        fetch_share(run, next, tile, tiles);
+        if (tile < changed)
+            attend_changed(run, &panels, head, tile, scratch);
+        else
+            attend_others(run, &panels, head, tile - changed, tile - changed + 1, scratch);
+    }
 }
 
 // So many and more are dealt whole, and their panels stay in their thread's caches. A step's heads are shorter than a
