@@ -1,6 +1,7 @@
-// A stream's steps on synthetic frames whose every token changes a little, so that top:R always finds R.
-// Steps and dense runs alternate, so that a machine that slows down slows down both; the fastest of each
-// counts. "rate_kept" is (operations done / time) / (dense operations / dense time).
+// A stream's steps on synthetic frames: one texture, of whose patches some (without --moving all, so that top:R
+// always finds R) change a little from frame to frame. Steps and dense runs alternate, so that a machine that slows
+// down slows down both; the fastest of each counts. "rate_kept" is (operations done / time) / (dense operations /
+// dense time).
 #include "bench_stream.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 #include "json_out.h"
 #include "pipeline.h"
 
-enum { FRAMES = 6, LEAST_STEPS = 4, MOST_STEPS = 400 };
+enum { LEAST_STEPS = 4, MOST_STEPS = 400 };
+enum { NOISE_LEVELS = 9 };
 
 static const double RUN_SECONDS = 8.0;
 
@@ -17,8 +19,10 @@ struct bench {
     const struct settings *settings;
     vdt_model *model;
     vdt_session *dense, *stream;
-    uint8_t *pixels; // FRAMES frames
-    vdt_clip clips[FRAMES];
+    uint8_t *texture, *pixels; // of a step's frames, as clip has them
+    vdt_clip clip;
+    size_t next; // the first patch that changes in the next frame
+    uint32_t noise;
     double dense_ms, first_ms, idle_ms, step_ms[MOST_STEPS];
     size_t steps;
     vdt_stats dense_stats, step_stats; // of the fastest
@@ -31,21 +35,42 @@ static uint32_t next_random(uint32_t *state) {
     return *state >> 24;
 }
 
-// One texture, and in each frame other noise of a few levels over it.
-static int make_frames(struct bench *b) {
+static int make_texture(struct bench *b) {
     const vdt_session_shape_info *shape = vdt_session_shape(b->stream);
     const size_t row = 3 * (size_t)shape->width, bytes = row * shape->height * shape->frames;
-    uint32_t base = 1, noise = 99;
-    b->pixels = malloc(FRAMES * bytes);
-    if (!b->pixels) return -1;
-    for (size_t i = 0; i < bytes; i++) {
-        const uint32_t level = 16 + next_random(&base) * 7 / 8;
-        for (size_t f = 0; f < FRAMES; f++)
-            b->pixels[f * bytes + i] = (uint8_t)(level + next_random(&noise) % 9);
-    }
-    for (size_t f = 0; f < FRAMES; f++)
-        b->clips[f] = (vdt_clip){b->pixels + f * bytes, row, row * shape->height};
+    uint32_t random = 1;
+    b->texture = malloc(bytes);
+    b->pixels = malloc(bytes);
+    if (!b->texture || !b->pixels) return -1;
+    for (size_t i = 0; i < bytes; i++)
+        b->texture[i] = b->pixels[i] = (uint8_t)(16 + next_random(&random) * 7 / 8);
+    b->clip = (vdt_clip){b->pixels, row, row * shape->height};
+    b->noise = 99;
     return 0;
+}
+
+// Other noise over a patch, `columns` of which make a row of them.
+static void change_patch(struct bench *b, size_t patch, size_t columns) {
+    const vdt_session_shape_info *shape = vdt_session_shape(b->stream);
+    const size_t side = vdt_model_info_get(b->model)->patch, row = b->clip.row_stride;
+    for (size_t f = 0; f < shape->frames; f++) {
+        const size_t first =
+            f * b->clip.frame_stride + patch / columns * side * row + patch % columns * side * 3;
+        for (size_t y = 0; y < side; y++) {
+            for (size_t i = first + y * row; i < first + y * row + 3 * side; i++)
+                b->pixels[i] = (uint8_t)(b->texture[i] + next_random(&b->noise) % NOISE_LEVELS);
+        }
+    }
+}
+
+// What moves is a run of patches, which goes on where it ended in the frame before.
+static void next_frame(struct bench *b) {
+    const vdt_session_shape_info *shape = vdt_session_shape(b->stream);
+    const size_t side = vdt_model_info_get(b->model)->patch, columns = shape->width / side;
+    const size_t patches = columns * (shape->height / side);
+    const size_t moving = (size_t)fmax(1.0, round(b->settings->moving * (double)patches));
+    for (size_t i = 0; i < moving; i++) change_patch(b, (b->next + i) % patches, columns);
+    b->next = (b->next + moving) % patches;
 }
 
 static int open_sessions(struct bench *b, vdt_error *error) {
@@ -59,18 +84,20 @@ static int open_sessions(struct bench *b, vdt_error *error) {
     return status;
 }
 
-static int timed(double *ms, vdt_session *session, const vdt_clip *clip, vdt_stats *stats,
+// A run on the frame as it is.
+static int timed(double *ms, const struct bench *b, vdt_session *session, vdt_stats *stats,
                  vdt_error *error) {
     const double start = progress_now_ms();
-    const int status = vdt_session_run(session, clip, 1, &(vdt_output){0}, stats, error);
+    const int status = vdt_session_run(session, &b->clip, 1, &(vdt_output){0}, stats, error);
     *ms = progress_now_ms() - start;
     return status;
 }
 
-static int step(struct bench *b, size_t frame, vdt_error *error) {
+static int step(struct bench *b, vdt_error *error) {
     vdt_stats stats;
     double ms;
-    const int status = timed(&ms, b->stream, &b->clips[frame % FRAMES], &stats, error);
+    next_frame(b);
+    const int status = timed(&ms, b, b->stream, &stats, error);
     if (status) return status;
     if (b->steps == 0 || ms < b->step_ms[0]) {
         b->step_stats = stats;
@@ -87,21 +114,18 @@ static int step(struct bench *b, size_t frame, vdt_error *error) {
 
 // A flush, then dense runs and steps by turns; steps are cheaper, so there are more of them.
 static int measure(struct bench *b, vdt_error *error) {
-    double total = 0.0, ms;
+    const double begin = progress_now_ms();
+    double ms;
     vdt_stats stats;
-    int status = timed(&ms, b->dense, &b->clips[0], NULL, error);
-    if (!status) status = timed(&b->first_ms, b->stream, &b->clips[0], NULL, error);
+    int status = timed(&ms, b, b->dense, NULL, error);
+    if (!status) status = timed(&b->first_ms, b, b->stream, NULL, error);
     b->dense_ms = INFINITY;
-    for (size_t frame = 1; !status && b->steps + 3 < MOST_STEPS &&
-                           (b->steps < LEAST_STEPS || total < RUN_SECONDS * 1e3);) {
-        status = timed(&ms, b->dense, &b->clips[frame % FRAMES], &stats, error);
+    while (!status && b->steps + 3 < MOST_STEPS &&
+           (b->steps < LEAST_STEPS || progress_now_ms() - begin < RUN_SECONDS * 1e3)) {
+        status = timed(&ms, b, b->dense, &stats, error);
         if (!status && ms < b->dense_ms) b->dense_stats = stats;
         b->dense_ms = fmin(b->dense_ms, ms);
-        total += ms;
-        for (int i = 0; !status && i < 3; i++) {
-            status = step(b, frame++, error);
-            total += b->step_ms[b->steps - 1];
-        }
+        for (int i = 0; !status && i < 3; i++) status = step(b, error);
     }
     return status;
 }
@@ -114,7 +138,7 @@ static int measure_idle(struct bench *b, vdt_error *error) {
     int status = VDT_OK;
     double ms, best = INFINITY;
     for (int i = 0; !status && i < 60; i++) {
-        status = timed(&ms, b->stream, &b->clips[0], NULL, error);
+        status = timed(&ms, b, b->stream, NULL, error);
         if (!status && vdt_session_stream(b->stream)->idle) best = fmin(best, ms);
         if (i > 3 && isinf(best)) break;
     }
@@ -156,6 +180,7 @@ static void print_json(const struct bench *b, const char *name) {
     json_key(&json, "precision");
     json_text(&json, vdt_precision_name(vdt_model_info_get(b->model)->precision));
     put_count(&json, "batch", 1);
+    put_number(&json, "moving", b->settings->moving);
     json_key(&json, "macs");
     json_open(&json, '{');
     put_count(&json, "dense", eventful ? info->macs_eventful_dense : b->dense_stats.macs);
@@ -199,6 +224,7 @@ static void print_text(const struct bench *b, const vdt_context *context, const 
     if (isfinite(b->idle_ms))
         printf("    unchanged    %.3f ms, %.2f %% of dense\n", b->idle_ms,
                100.0 * b->idle_ms / b->dense_ms);
+    printf("    frames       %.4g %% of the patches change\n", 100.0 * b->settings->moving);
     printf("    operations   %.2f of %.2f GMAC, at %.1f %% of the dense rate\n",
            (double)s->macs * 1e-9, (double)b->dense_stats.macs * 1e-9, 100.0 * rate_kept(b));
     printf("    state        %.1f MB\n", (double)vdt_session_stream(b->stream)->state_bytes * 1e-6);
@@ -209,7 +235,7 @@ static void print_text(const struct bench *b, const vdt_context *context, const 
 static int run(struct bench *b, vdt_context *context, vdt_error *error) {
     vdt_peak peak = {0};
     int status = open_sessions(b, error);
-    if (!status) status = make_frames(b);
+    if (!status) status = make_texture(b);
     if (!status)
         status = vdt_gemm_peak(&peak, context, vdt_model_info_get(b->model)->precision, error);
     if (!status) b->peak_gflops = peak.gflops;
@@ -239,6 +265,7 @@ int bench_stream_run(const struct settings *settings) {
         else
             print_text(&b, context, name);
     }
+    free(b.texture);
     free(b.pixels);
     vdt_session_close(&b.stream);
     vdt_session_close(&b.dense);

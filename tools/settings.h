@@ -42,6 +42,7 @@ struct settings {
     const char *stream_texts[2]; // --update and --attention as typed; NULL: not given
     double budget_ms;            // 0: none
     bool realtime, macs_eventful, bench_stream;
+    double moving;     // share of the patches that change in a frame of bench --stream
     const char *state; // file of a snapshot; may be NULL
     // inputs
     const char **inputs; // (n_inputs), into argv

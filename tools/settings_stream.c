@@ -83,3 +83,7 @@ bool set_stream(struct settings *s, const char *v) {
     (void)v;
     return s->bench_stream = true;
 }
+
+bool set_moving(struct settings *s, const char *v) {
+    return parse_number(v, &s->moving) && s->moving > 0.0 && s->moving <= 1.0;
+}

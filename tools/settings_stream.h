@@ -17,5 +17,6 @@ bool set_realtime(struct settings *settings, const char *value);
 bool set_state(struct settings *settings, const char *value);
 bool set_macs(struct settings *settings, const char *value);
 bool set_stream(struct settings *settings, const char *value);
+bool set_moving(struct settings *settings, const char *value);
 
 #endif

@@ -170,6 +170,18 @@ expect_error 1 update "single frames"
 run eval -m "$model" "$list" --update all
 expect_error 1 --update vivit_fe
 
+echo "bench: the fewer patches change, the less is done"
+before=0
+for share in 0.1 0.5 1; do
+    run bench --stream -m "$model" --update threshold:0 --moving "$share" --json
+    expect_status 0
+    expect_lines 1 arch macs ms gflops speedup rate_kept state_bytes
+    grep -q "\"moving\":$share," "$out" || fail "expected the share that moves"
+    done=$(sed 's/.*"done":\([0-9]*\).*/\1/' "$out")
+    [ "$done" -gt "$before" ] || fail "expected more than $before operations, found $done"
+    before=$done
+done
+
 echo "wrong usage"
 run stream -m "$model"
 expect_error 2 INPUT
@@ -184,5 +196,9 @@ run stream -m "$golden/videomae_mean" --update top:3 "$clip"
 expect_error 1 update
 run bench --stream --arch vit-tiny
 expect_error 2 --update
+for share in 0 1.5 -1 nan x; do
+    run bench --stream -m "$model" --update top:3 --moving "$share"
+    expect_error 2 --moving
+done
 
 echo "$checks commands"
