@@ -226,7 +226,13 @@ static int measure(struct measurement *m, const struct settings *settings, vdt_c
 }
 
 int bench_run(const struct settings *settings) {
+    const bool update = settings->stream_texts[0] != NULL;
     if (settings->bench_stream) return bench_stream_run(settings);
+    if (update || settings->moving < 1.0) {
+        fprintf(stderr, "vidette: bench --%s: expected --stream beside it\n",
+                update ? "update" : "moving");
+        return EXIT_USAGE;
+    }
     vdt_context *context = NULL;
     vdt_model *model = NULL;
     vdt_error error = {0};

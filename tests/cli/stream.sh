@@ -196,6 +196,10 @@ run stream -m "$golden/videomae_mean" --update top:3 "$clip"
 expect_error 1 update
 run bench --stream --arch vit-tiny
 expect_error 2 --update
+for pair in update:top:3 moving:0.5; do
+    run bench -m "$model" "--${pair%%:*}" "${pair#*:}"
+    expect_error 2 "--${pair%%:*}" --stream
+done
 for share in 0 1.5 -1 nan x; do
     run bench --stream -m "$model" --update top:3 --moving "$share"
     expect_error 2 --moving
