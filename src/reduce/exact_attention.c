@@ -334,27 +334,34 @@ static void pack_task(void *argument, size_t head, size_t thread, void *scratch)
     pack_head(run, &panels, head, scratch);
 }
 
+static size_t all_tiles_of(const struct update *run) {
+    return tiles_of(run, run->n_changed) + tiles_of(run, run->n_others);
+}
+
+// Tile number `at` of a head's, those of changed rows first; this thread's next one is `step` behind it.
+static void attend_tile(struct update *run, const struct panels *panels, size_t head, size_t at,
+                        size_t step, void *scratch) {
+    const size_t changed = tiles_of(run, run->n_changed);
+    if (at < changed)
+        attend_changed(run, panels, head, at, scratch);
+    else
+        attend_others(run, panels, head, at - changed, at - changed + step, scratch);
+}
+
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     struct update *run = argument;
-    const size_t changed = tiles_of(run, run->n_changed),
-                 tiles = changed + tiles_of(run, run->n_others);
-    const size_t head = task / tiles, tile = task % tiles;
+    const size_t tiles = all_tiles_of(run), head = task / tiles;
     const struct panels panels = panels_at(run, head);
-    if (tile < changed)
-        attend_changed(run, &panels, head, tile, scratch);
-    else
-        attend_others(run, &panels, head, tile - changed,
-                      tile - changed + pool_threads(run->attention.exec->pool), scratch);
+    attend_tile(run, &panels, head, task % tiles, pool_threads(run->attention.exec->pool), scratch);
 }
 
-// One of `shares` shares of what packing a head that is still to come, and its queries, will read.
-static void fetch_share(const struct update *run, size_t head, size_t share, size_t shares) {
+// The keys and values of a head that is still to come: one of `shares` shares of their rows.
+static void fetch_keys(const struct update *run, size_t head, size_t share, size_t shares) {
     const struct attention *attention = &run->attention;
     const size_t n = run->state->n, d = attention->shape->d;
     if (head >= attention->shape->heads) return;
     for (size_t i = n * share / shares; i < n * (share + 1) / shares; i++) {
-        attention_fetch_columns(attention->q, i, head, d);
         attention_fetch_columns(attention->k, i, head, d);
         attention_fetch_columns(attention->v, i, head, d);
     }
@@ -363,16 +370,11 @@ static void fetch_share(const struct update *run, size_t head, size_t share, siz
 static void head_task(void *argument, size_t head, size_t thread, void *scratch) {
     struct update *run = argument;
     const struct panels panels = panels_at(run, thread);
-    const size_t changed = tiles_of(run, run->n_changed),
-                 tiles = changed + tiles_of(run, run->n_others);
-    const size_t next = head + pool_threads(run->attention.exec->pool);
+    const size_t tiles = all_tiles_of(run), threads = pool_threads(run->attention.exec->pool);
     pack_head(run, &panels, head, scratch);
     for (size_t tile = 0; tile < tiles; tile++) {
-        fetch_share(run, next, tile, tiles);
-        if (tile < changed)
-            attend_changed(run, &panels, head, tile, scratch);
-        else
-            attend_others(run, &panels, head, tile - changed, tile - changed + 1, scratch);
+        fetch_keys(run, head + threads, tile, tiles);
+        attend_tile(run, &panels, head, tile, 1, scratch);
     }
 }
 
@@ -387,8 +389,7 @@ static void run_update(struct exec *exec, struct update *run) {
         return;
     }
     exec_run(exec, heads, pack_task, run);
-    exec_run(exec, heads * (tiles_of(run, run->n_changed) + tiles_of(run, run->n_others)),
-             tile_task, run);
+    exec_run(exec, heads * all_tiles_of(run), tile_task, run);
 }
 
 // The rows not in M, and where in the grid those in M are.
