@@ -29,7 +29,7 @@ static const struct product_sizes *sizes_of(const struct gemm *gemm) {
 }
 
 static size_t panel_bytes(const struct gemm *gemm) {
-    return format_panel_lanes(gemm->format, gemm->k) * gemm->kernels->panel * LANE_BYTES;
+    return format_row_lanes(gemm->format, gemm->k) * gemm->kernels->panel * LANE_BYTES;
 }
 
 static size_t panels_of(const struct gemm *gemm) {
@@ -84,11 +84,9 @@ void gemm_pack(struct gemm *gemm, size_t first, size_t rows, const float *w, voi
     const size_t row_bytes = format_row_bytes(gemm->format, gemm->k);
     unsigned char *encoded = scratch;
     for (size_t i = 0; i < rows; i++) {
-        unsigned char *row = encoded + i * row_bytes;
-        kernels->encode[gemm->format](row, w + i * gemm->k, gemm->k);
-        if (gemm->format == FORMAT_I8) format_make_unsigned(row, gemm->k);
+        kernels->encode_weights[gemm->format](encoded + i * row_bytes, w + i * gemm->k, gemm->k);
     }
-    kernels->pack_rows(panels, encoded, row_bytes, rows, format_panel_lanes(gemm->format, gemm->k));
+    kernels->pack_rows(panels, encoded, row_bytes, rows, format_row_lanes(gemm->format, gemm->k));
 }
 
 void gemm_set_bias(struct gemm *gemm, const float *bias) {

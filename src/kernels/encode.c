@@ -33,8 +33,16 @@ static void encode_i8(void *row, const float *x, size_t n) {
     encode_end(row, n, sum, max);
 }
 
+static void encode_weights_i8(void *row, const float *x, size_t n) {
+    encode_i8(row, x, n);
+    encode_make_unsigned(row, n);
+}
+
 void encode_init_c(struct kernels *table) {
-    table->encode[FORMAT_F32] = encode_f32;
-    table->encode[FORMAT_BF16] = encode_bf16;
+    table->encode[FORMAT_F32] = table->encode_weights[FORMAT_F32] = encode_f32;
+    table->encode[FORMAT_BF16] = table->encode_weights[FORMAT_BF16] = encode_bf16;
     table->encode[FORMAT_I8] = encode_i8;
+    table->encode_weights[FORMAT_I8] = encode_weights_i8;
+    table->rows_flip = 0;
+    table->weights_flip = ENCODE_FLIP;
 }

@@ -8,6 +8,8 @@
 
 #include "kernels/format.h"
 
+enum { ENCODE_FLIP = 128 };
+
 #define ENCODE_SMALLEST 0x1p-100f // a row whose largest number is smaller counts as zeros
 
 // |x| as bits, whose order is that of the numbers, and NaN the largest of all.
@@ -43,6 +45,12 @@ static inline void encode_end(void *row, size_t n, int32_t sum, float max) {
     memset(out + n, 0, end - n);
     memcpy(out + end, &scale, sizeof scale);
     memcpy(out + end + LANE_BYTES, &offset, sizeof offset);
+}
+
+// Turns the n numbers of an encoded row from q into q + 128.
+static inline void encode_make_unsigned(void *row, size_t n) {
+    unsigned char *bytes = row;
+    for (size_t i = 0; i < format_lanes(FORMAT_I8, n) * LANE_BYTES; i++) bytes[i] ^= ENCODE_FLIP;
 }
 
 #endif

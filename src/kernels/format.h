@@ -1,7 +1,7 @@
 // How numbers stand in the operands of a matrix product. They are moved in lanes of 32 bits: one f32,
 // two bf16 or four int8. An encoded row of k numbers is its lanes, the last one padded with zeros; an
 // int8 row goes on with two more: its scale as f32, so that x_i is about q_i * scale, and a 32-bit integer,
-// -128 times the sum of its numbers.
+// -128 times the sum of its numbers. One of a product's operands holds q + 128, unsigned (kernels.h).
 //
 //     f32   | x0 | x1 | x2 | ...             bf16  | x0 x1 | x2 x3 | ...
 //     int8  | q0 q1 q2 q3 | q4 .. 0 0 | scale | -128 sum q |
@@ -24,19 +24,13 @@ static inline size_t format_lanes(enum format format, size_t k) {
     return (k + group - 1) / group;
 }
 
+// Lanes of an encoded row.
+static inline size_t format_row_lanes(enum format format, size_t k) {
+    return format_lanes(format, k) + (format == FORMAT_I8 ? 2 : 0);
+}
+
 static inline size_t format_row_bytes(enum format format, size_t k) {
-    return LANE_BYTES * (format_lanes(format, k) + (format == FORMAT_I8 ? 2 : 0));
-}
-
-// Lanes that a product's panels hold of each encoded row: for int8 its scale, too.
-static inline size_t format_panel_lanes(enum format format, size_t k) {
-    return format_lanes(format, k) + (format == FORMAT_I8);
-}
-
-// Turns an encoded int8 row of k numbers into one that a panel can take.
-static inline void format_make_unsigned(void *row, size_t k) {
-    unsigned char *bytes = row;
-    for (size_t i = 0; i < format_lanes(FORMAT_I8, k) * LANE_BYTES; i++) bytes[i] ^= 0x80;
+    return LANE_BYTES * format_row_lanes(format, k);
 }
 
 #endif

@@ -16,6 +16,7 @@ void kernels_init(struct kernels *table, vdt_cpu level) {
     if (level < VDT_CPU_AVX2) return;
     table->name = cpu_name(VDT_CPU_AVX2);
     product_init_avx2(table);
+    encode_init_avx2(table);
     finish_init_avx2(table);
     softmax_init_avx2(table);
     norm_init_avx2(table);

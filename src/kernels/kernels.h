@@ -106,17 +106,26 @@ struct kernels {
     //     B (k, n)  |----panel----|----panel----|--n|
     //     memory    [lanes][panel]  [lanes][panel]  [lanes][panel: .. 0 0]
     //
-    // int8 numbers stand in them as unsigned bytes, q + 128, and the lane behind them has their rows' scales.
+    // Lanes are all those of encoded rows of W = B^T: of int8 their scales and offsets, too.
     size_t panel;
 
     struct product_sizes sizes[FORMATS];
+
+    // Instructions multiply unsigned bytes by signed ones. So of int8 products one operand holds its numbers, and what
+    // its last lane is padded with, as q + 128: W, with AVX2 X. A byte of an encoded row is q ^ its flip, 0 or 128.
+    uint8_t rows_flip, weights_flip;
 
     // An encoded row of n numbers. bf16: rounded to nearest even. int8: scale = max |x| / 127, q_i =
     // x_i / scale rounded to nearest even; EXACT on every set (a row of zeros has scale 0; one with a number that
     // is not finite has zeros and the scale max |x| / 127, infinite or NaN, so that products come out as NaN).
     void (*encode[FORMATS])(void *row, const float *x, size_t n);
 
-    // panels <- W^T for n encoded rows of W, row i at rows + i * row_bytes. Writes
+    // An encoded row of W. f32, bf16: as encode. int8: as encode, but on sets that add products in pairs, in 16
+    // bits (AVX2), the scale is max (|x_2i| + |x_2i+1|) / 127, the sum rounded to f32, in place of max |x| / 127
+    // everywhere above, so that |q_2i| + |q_2i+1| <= 128. EXACT.
+    void (*encode_weights[FORMATS])(void *row, const float *x, size_t n);
+
+    // panels <- W^T for n rows of W encoded so, row i at rows + i * row_bytes. Writes
     // ceil(n / panel) * lanes * panel lanes. EXACT.
     void (*pack_rows)(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes);
 
@@ -131,7 +140,7 @@ struct kernels {
     // BF16: the same over pairs, or over blocks of PRODUCT_CUT lanes, at whose multiples k may be cut; subnormal
     //     products may be 0. |error| <= (k + 1) u sum |a b| + k 1e-37.
     // I8: C (+)= (sum a q * scale of A's row) * scale of B's column, the sum exact, each operation rounded;
-    //     `lanes` are all of a row's, without its scale.
+    //     `lanes` are all of a row's, without its scale and offset.
     // `upcoming` may be NULL; it changes no sum.
     void (*product[FORMATS])(float *c, size_t c_stride, const void *const *a, size_t rows,
                              const void *panels, size_t panel_bytes, size_t n, size_t lanes,
@@ -216,6 +225,7 @@ void distance_init_c(struct kernels *table);
 void match_init_c(struct kernels *table);
 
 void product_init_avx2(struct kernels *table);
+void encode_init_avx2(struct kernels *table);
 void finish_init_avx2(struct kernels *table);
 void softmax_init_avx2(struct kernels *table);
 void norm_init_avx2(struct kernels *table);

@@ -35,7 +35,7 @@ static enum format score_format(const struct attention *run) {
 
 // Bytes that n keys, whole panels of them, take.
 static size_t key_bytes(const struct attention *run, size_t n) {
-    return n * format_panel_lanes(score_format(run), run->shape->d) * LANE_BYTES;
+    return n * format_row_lanes(score_format(run), run->shape->d) * LANE_BYTES;
 }
 
 size_t attention_key_bytes(const struct attention *run, size_t n) {
@@ -55,7 +55,7 @@ bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum for
                           size_t n_keys, size_t n_sequences, size_t heads, size_t d) {
     // Each sequence rounds its keys up to whole panels, and its values to whole lanes.
     size_t keys, key_lanes, columns, value_lanes, lanes;
-    const size_t most_lanes = max_size(format_lanes(format, d), format_panel_lanes(FORMAT_I8, d));
+    const size_t most_lanes = max_size(format_lanes(format, d), format_row_lanes(FORMAT_I8, d));
     return checked_multiply(&keys, n_sequences, kernels->panel) &&
            checked_add(&keys, keys, n_keys) && checked_multiply(&key_lanes, keys, most_lanes) &&
            checked_round_up(&columns, d, kernels->panel) &&
@@ -90,7 +90,7 @@ static void pack_keys(const struct attention *run, unsigned char *panels, struct
     const struct kernels *kernels = run->kernels;
     const size_t d = run->shape->d, panel = kernels->panel;
     const enum format format = score_format(run);
-    const size_t row_bytes = format_row_bytes(format, d), lanes = format_panel_lanes(format, d);
+    const size_t row_bytes = format_row_bytes(format, d), lanes = format_row_lanes(format, d);
     if (!index) {
         kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n, lanes);
         return;
@@ -194,7 +194,7 @@ bool ops_table_bytes(size_t *bytes, const struct kernels *kernels, enum format f
                      size_t d) {
     size_t rows;
     return checked_round_up(&rows, n, kernels->panel) &&
-           checked_multiply(&rows, rows, format_panel_lanes(format, d)) &&
+           checked_multiply(&rows, rows, format_row_lanes(format, d)) &&
            checked_multiply(bytes, rows, LANE_BYTES);
 }
 
@@ -205,10 +205,9 @@ void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum f
     for (size_t i = 0; i < n; i++) {
         unsigned char *row = (unsigned char *)encoded + i * row_bytes;
         for (size_t j = 0; j < d; j++) values[j] = table[i * d + j] / scale;
-        kernels->encode[format](row, values, d);
-        if (format == FORMAT_I8) format_make_unsigned(row, d);
+        kernels->encode_weights[format](row, values, d);
     }
-    kernels->pack_rows(panels, encoded, row_bytes, n, format_panel_lanes(format, d));
+    kernels->pack_rows(panels, encoded, row_bytes, n, format_row_lanes(format, d));
 }
 
 // Rows of queries against one of the tables, at least n entries of it.

@@ -331,6 +331,8 @@ struct encoding {
 
 // Each head's numbers of a row become an int8 row at their beginning.
 static void encode_heads(const struct encoding *run, struct rows rows, size_t i, bool keys) {
+    void (*encode)(void *row, const float *x, size_t n) =
+        keys ? run->kernels->encode_weights[FORMAT_I8] : run->kernels->encode[FORMAT_I8];
     float x[ATTENTION_MAX_D];
     for (size_t head = 0; head < run->heads; head++) {
         void *at = rows_at(rows_columns(rows, head * run->d), i);
@@ -338,8 +340,7 @@ static void encode_heads(const struct encoding *run, struct rows rows, size_t i,
         if (rows.format == FORMAT_F32) memcpy(x, at, run->d * sizeof *x);
         for (size_t j = 0; j < run->d && rows.format == FORMAT_BF16; j++)
             x[j] = bf16_to_f32(bf16[j]);
-        run->kernels->encode[FORMAT_I8](at, x, run->d);
-        if (keys) format_make_unsigned(at, run->d);
+        encode(at, x, run->d);
     }
 }
 

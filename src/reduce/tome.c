@@ -132,21 +132,23 @@ enum { PARITY_A = 0, PARITY_B = 1 };
 
 /* ---- metric -------------------------------------------------------------------------------- */
 
-static void add_int8(float *sum, const uint8_t *key, size_t d) {
+static void add_int8(float *sum, const uint8_t *key, size_t d, uint8_t flip) {
     float scale;
     memcpy(&scale, key + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
-    for (size_t j = 0; j < d; j++) sum[j] += (float)((int)key[j] - 128) * scale;
+    for (size_t j = 0; j < d; j++) sum[j] += (float)(int8_t)(key[j] ^ flip) * scale;
 }
 
 // Sum over heads of a row of keys, which has the direction of their mean.
-static void sum_heads(float *sum, const struct tome *tome, struct rows keys, size_t row) {
+static void sum_heads(float *sum, const struct run *run, size_t row) {
+    const struct tome *tome = run->tome;
+    const struct rows keys = run->keys;
     for (size_t j = 0; j < tome->d; j++) sum[j] = 0.0f;
     for (size_t h = 0; h < tome->heads; h++) {
         const void *key = rows_at(rows_columns(keys, h * tome->d), row);
         const float *f32 = key;
         const uint16_t *bf16 = key;
         if (tome->int8_keys) {
-            add_int8(sum, key, tome->d);
+            add_int8(sum, key, tome->d, run->exec->kernels->weights_flip);
             continue;
         }
         for (size_t j = 0; j < tome->d && keys.format == FORMAT_F32; j++) sum[j] += f32[j];
@@ -184,11 +186,11 @@ static void metric_task(void *argument, size_t task, size_t thread, void *scratc
     double *to_b = tome->panels + panel_place(run->sequence, clip) * MATCH_PANEL * d;
     float sum[ATTENTION_MAX_D];
     for (size_t i = begin; i < begin + METRIC_ROWS && i < a.n; i++) {
-        sum_heads(sum, tome, run->keys, rows + a.first + 2 * i);
+        sum_heads(sum, run, rows + a.first + 2 * i);
         quantise(to_a + i * d, 1, sum, d);
     }
     for (size_t i = begin; i < begin + METRIC_ROWS && i < b.n; i++) {
-        sum_heads(sum, tome, run->keys, rows + b.first + 2 * i);
+        sum_heads(sum, run, rows + b.first + 2 * i);
         quantise(to_b + i / MATCH_PANEL * MATCH_PANEL * d + i % MATCH_PANEL, MATCH_PANEL, sum, d);
     }
 }

@@ -35,6 +35,7 @@ void check_pack_columns(struct check *check);
 void check_product(struct check *check);
 double time_product(struct check *check);
 void check_encode(struct check *check);
+void check_encode_weights(struct check *check);
 
 // check_rows.c
 void check_finish(struct check *check);

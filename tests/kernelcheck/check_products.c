@@ -10,22 +10,29 @@
 
 /* ---- the reference encoding ------------------------------------------------------------------ */
 
+// What int8 numbers of a row are relative to: the largest, or of `pairs` the largest sum of two; NaN if one is.
+static float reach(const float *x, size_t n, bool pairs) {
+    float max = 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        const float other = pairs && (i ^ 1) < n ? fabsf(x[i ^ 1]) : 0.0f,
+                    size = fabsf(x[i]) + other;
+        max = isnan(size) ? NAN : isnan(max) ? max : fmaxf(max, size);
+    }
+    return max;
+}
+
 // What kernels.h says of a row's encoding, number by number.
-static void encode_reference(uint8_t *row, const float *x, size_t n, enum format format) {
+static void encode_reference(uint8_t *row, const float *x, size_t n, enum format format,
+                             bool pairs) {
     const size_t lanes = format_lanes(format, n);
     memset(row, 0, format_row_bytes(format, n));
-    float max = 0.0f;
-    bool wild = false;
-    for (size_t i = 0; i < n; i++) {
-        wild = wild || !isfinite(x[i]);
-        max = isnan(x[i]) ? NAN : isnan(max) ? max : fmaxf(max, fabsf(x[i]));
-    }
+    const float max = reach(x, n, pairs);
     const float factor = max < 0x1p-100f ? 0.0f : 127.0f / max,
                 scale = max < 0x1p-100f ? 0.0f : max / 127.0f;
     int32_t offset = 0;
     for (size_t i = 0; i < n; i++) {
         const uint16_t rounded = bf16_from_f32(x[i]);
-        const int8_t q = wild ? 0 : (int8_t)nearbyint((double)(x[i] * factor));
+        const int8_t q = isfinite(max) ? (int8_t)nearbyint((double)(x[i] * factor)) : 0;
         offset -= 128 * q;
         if (format == FORMAT_F32) memcpy(row + 4 * i, &x[i], 4);
         if (format == FORMAT_BF16) memcpy(row + 2 * i, &rounded, 2);
@@ -35,10 +42,16 @@ static void encode_reference(uint8_t *row, const float *x, size_t n, enum format
     if (format == FORMAT_I8) memcpy(row + (lanes + 1) * LANE_BYTES, &offset, 4);
 }
 
+static void flip_numbers(uint8_t *row, size_t n, uint8_t flip) {
+    for (size_t i = 0; i < format_lanes(FORMAT_I8, n) * LANE_BYTES; i++) row[i] ^= flip;
+}
+
 /* ---- encoding -------------------------------------------------------------------------------- */
 
-void check_encode(struct check *check) {
+static void check_rows(struct check *check, bool weights) {
     const enum format format = check->format;
+    const bool pairs = weights && format == FORMAT_I8 && strcmp(check->kernels->name, "avx2") == 0;
+    const uint8_t flip = weights ? check->kernels->weights_flip : check->kernels->rows_flip;
     static const float spreads[] = {1.0f, 1e-3f, 1e30f, 0.0f, 1e-38f};
     for (size_t n = 1; n < 150; n++) {
         for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) {
@@ -49,14 +62,26 @@ void check_encode(struct check *check) {
             if (n % 7 == 0) x[n / 2] = NAN;
             if (i == 0) x[random_size(&check->random, 0, n - 1)] = 3e-39f; // subnormal, alone
             if (n % 11 == 0 && format == FORMAT_I8) x[n / 3] = -INFINITY;
-            check->kernels->encode[format](row, x, n);
-            encode_reference(expected, x, n, format);
+            if (weights)
+                check->kernels->encode_weights[format](row, x, n);
+            else
+                check->kernels->encode[format](row, x, n);
+            encode_reference(expected, x, n, format, pairs);
+            if (format == FORMAT_I8) flip_numbers(expected, n, flip);
             expect(check, memcmp(row, expected, bytes) != 0, 0.0, "n %zu spread %zu %zu", n, i, 0);
             free(x);
             free(row);
             free(expected);
         }
     }
+}
+
+void check_encode(struct check *check) {
+    check_rows(check, false);
+}
+
+void check_encode_weights(struct check *check) {
+    check_rows(check, true);
 }
 
 /* ---- panels ---------------------------------------------------------------------------------- */
@@ -153,30 +178,33 @@ struct product_case {
     uint8_t **x;   // (rows) encoded rows: each a block of its own, or all in one at equal distances
     struct guarded together, panels;
     float *c, *before;
-    bool accumulate, equidistant;
+    bool accumulate, equidistant, extreme;
 };
 
-static double decode(const void *row, enum format format, size_t i, size_t lanes) {
+static double decode(const void *row, enum format format, size_t i, size_t lanes, uint8_t flip) {
     float scale;
     memcpy(&scale, (const uint8_t *)row + (format == FORMAT_I8 ? lanes : 0) * LANE_BYTES,
            sizeof scale);
-    if (format == FORMAT_I8) return (double)((const int8_t *)row)[i] * (double)scale;
+    if (format == FORMAT_I8)
+        return (double)(int8_t)(((const uint8_t *)row)[i] ^ flip) * (double)scale;
     if (format == FORMAT_BF16) return (double)bf16_to_f32(((const uint16_t *)row)[i]);
     return (double)((const float *)row)[i];
 }
 
-// Encodes a random row into a block of its own; int8 weights become unsigned.
+// Encodes a random row, or one of as large numbers as there are, into a block of its own.
 static uint8_t *random_row(struct check *check, const struct product_case *p, double *values,
                            bool weights) {
     const size_t bytes = format_row_bytes(p->format, p->k);
+    const uint8_t flip = weights ? check->kernels->weights_flip : check->kernels->rows_flip;
     float *row = make_floats(p->k);
     uint8_t *encoded = make_bytes(bytes);
     random_floats(&check->random, row, p->k, -1.0f, 1.0f);
-    encode_reference(encoded, row, p->k, p->format);
-    for (size_t i = 0; i < p->k; i++) values[i] = decode(encoded, p->format, i, p->lanes);
-    if (weights && p->format == FORMAT_I8) {
-        for (size_t i = 0; i < p->lanes * LANE_BYTES; i++) encoded[i] ^= 0x80;
-    }
+    for (size_t i = 0; i < p->k && p->extreme; i++) row[i] = row[i] < 0.7f ? 1.0f : -1.0f;
+    if (weights)
+        check->kernels->encode_weights[p->format](encoded, row, p->k);
+    else
+        check->kernels->encode[p->format](encoded, row, p->k);
+    for (size_t i = 0; i < p->k; i++) values[i] = decode(encoded, p->format, i, p->lanes, flip);
     free(row);
     return encoded;
 }
@@ -198,7 +226,7 @@ static void make_product(struct check *check, struct product_case *p) {
     const struct kernels *kernels = check->kernels;
     const size_t panels = (p->n + kernels->panel - 1) / kernels->panel,
                  row_bytes = format_row_bytes(p->format, p->k),
-                 panel_lanes = format_panel_lanes(p->format, p->k);
+                 panel_lanes = format_row_lanes(p->format, p->k);
     p->lanes = format_lanes(p->format, p->k);
     p->a = malloc(p->rows * p->k * sizeof *p->a + 1);
     p->b = malloc(p->n * p->k * sizeof *p->b + 1);
@@ -268,7 +296,7 @@ static void run_product(const struct kernels *kernels, const struct product_case
     for (size_t i = 0; i < rows; i++) x[i] = p->x[row + i] + lane * LANE_BYTES;
     kernels->product[p->format](c + row * p->c_stride, p->c_stride, x, rows,
                                 p->panels.bytes + lane * kernels->panel * LANE_BYTES,
-                                format_panel_lanes(p->format, p->k) * kernels->panel * LANE_BYTES,
+                                format_row_lanes(p->format, p->k) * kernels->panel * LANE_BYTES,
                                 p->n, lanes, accumulate, row % 2 || taken ? &upcoming : NULL);
 }
 
@@ -340,7 +368,8 @@ void check_product(struct check *check) {
                                  .n = random_size(&check->random, 1, 2 * check->kernels->panel + 5),
                                  .k = random_size(&check->random, 1, trial % 10 ? 70 : 700),
                                  .accumulate = trial % 2,
-                                 .equidistant = trial % 3 == 0};
+                                 .equidistant = trial % 3 == 0,
+                                 .extreme = trial % 7 == 0};
         p.c_stride = p.n + random_size(&check->random, 0, 5);
         make_product(check, &p);
         run_product(check->kernels, &p, p.c, 0, p.rows, 0, p.lanes, p.accumulate, NULL);

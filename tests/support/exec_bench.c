@@ -18,15 +18,30 @@ void close_exec(struct exec_bench *bench) {
     free(bench->exec.scratch);
 }
 
-void quantise_rows(float *values, size_t n, size_t d) {
-    struct kernels plain;
-    kernels_init(&plain, VDT_CPU_C);
+// What an encoded row stands for.
+static void decode(float *values, const uint8_t *row, size_t d, uint8_t flip) {
+    float scale;
+    memcpy(&scale, row + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
+    for (size_t j = 0; j < d; j++) values[j] = (float)(int8_t)(row[j] ^ flip) * scale;
+}
+
+void quantise_rows(const struct kernels *kernels, float *values, size_t n, size_t d) {
     uint8_t *row = make_bytes(format_row_bytes(FORMAT_I8, d));
     for (size_t i = 0; i < n; i++, values += d) {
-        float scale;
-        plain.encode[FORMAT_I8](row, values, d);
-        memcpy(&scale, row + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
-        for (size_t j = 0; j < d; j++) values[j] = (float)(int8_t)row[j] * scale;
+        kernels->encode[FORMAT_I8](row, values, d);
+        decode(values, row, d, kernels->rows_flip);
+    }
+    free(row);
+}
+
+void quantise_weights(const struct kernels *kernels, float *values, size_t n, size_t d,
+                      float scale) {
+    uint8_t *row = make_bytes(format_row_bytes(FORMAT_I8, d));
+    for (size_t i = 0; i < n; i++, values += d) {
+        for (size_t j = 0; j < d; j++) values[j] /= scale;
+        kernels->encode_weights[FORMAT_I8](row, values, d);
+        decode(values, row, d, kernels->weights_flip);
+        for (size_t j = 0; j < d; j++) values[j] *= scale;
     }
     free(row);
 }

@@ -14,7 +14,10 @@ struct exec_bench {
 void open_exec(struct exec_bench *bench, vdt_cpu level, size_t threads, size_t scratch);
 void close_exec(struct exec_bench *bench);
 
-// Each of n rows of d numbers becomes what its int8 encoding, by plain C, stands for.
-void quantise_rows(float *values, size_t n, size_t d);
+// Each of n rows of d numbers becomes what its int8 encoding stands for: as rows that are multiplied, and as weights,
+// whose numbers are encoded without the factor `scale`.
+void quantise_rows(const struct kernels *kernels, float *values, size_t n, size_t d);
+void quantise_weights(const struct kernels *kernels, float *values, size_t n, size_t d,
+                      float scale);
 
 #endif

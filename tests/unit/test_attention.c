@@ -23,6 +23,7 @@ struct run {
     float *key_bias;                    // (n) or NULL
     size_t height, width;               // of every sequence's grid; 0: no relative positions
     float *table_h, *table_w;           // (2 height - 1, d), (2 width - 1, d)
+    float *score_h, *score_w;           // the same as the scores' product reads them
 };
 
 static uint16_t *round_all(float *values, size_t count) {
@@ -53,16 +54,17 @@ static void make_run(struct run *run, struct random *random, const size_t *lengt
     run->v_bf16 = round_all(run->v, count);
 }
 
-static void make_scores(struct run *run, bool int8_scores) {
+// `quantised`: by whom, for scores of int8; else NULL.
+static void make_scores(struct run *run, const struct kernels *quantised) {
     const size_t rows = run->n * run->heads, count = rows * run->d;
-    run->int8_scores = int8_scores;
+    run->int8_scores = quantised;
     run->score_q = make_floats(count);
     run->score_k = make_floats(count);
     memcpy(run->score_q, run->q, count * sizeof *run->q);
     memcpy(run->score_k, run->k, count * sizeof *run->k);
-    if (!int8_scores) return;
-    quantise_rows(run->score_q, rows, run->d);
-    quantise_rows(run->score_k, rows, run->d);
+    if (!quantised) return;
+    quantise_rows(quantised, run->score_q, rows, run->d);
+    quantise_weights(quantised, run->score_k, rows, run->d, 1.0f);
 }
 
 static void add_key_bias(struct run *run, struct random *random) {
@@ -70,22 +72,25 @@ static void add_key_bias(struct run *run, struct random *random) {
     random_floats(random, run->key_bias, run->n, 0.0f, 5.0f);
 }
 
+// A table of random rows, and what the scores' product reads of it.
+static void make_table(float **table, float **score, const struct run *run, struct random *random,
+                       size_t rows, const struct kernels *quantised) {
+    const size_t count = rows * run->d;
+    *table = make_floats(count);
+    *score = make_floats(count);
+    random_floats(random, *table, count, -1.0f, 1.0f);
+    if (!quantised && run->format == FORMAT_BF16) free(round_all(*table, count));
+    memcpy(*score, *table, count * sizeof **table);
+    if (quantised) quantise_weights(quantised, *score, rows, run->d, attention_scale(run->d));
+}
+
 // The sequences have height * width tokens each.
-static void add_relative(struct run *run, struct random *random, size_t height, size_t width) {
-    const size_t n_h = (2 * height - 1) * run->d, n_w = (2 * width - 1) * run->d;
+static void add_relative(struct run *run, struct random *random, size_t height, size_t width,
+                         const struct kernels *quantised) {
     run->height = height;
     run->width = width;
-    run->table_h = make_floats(n_h);
-    run->table_w = make_floats(n_w);
-    random_floats(random, run->table_h, n_h, -1.0f, 1.0f);
-    random_floats(random, run->table_w, n_w, -1.0f, 1.0f);
-    if (run->int8_scores) {
-        quantise_rows(run->table_h, 2 * height - 1, run->d);
-        quantise_rows(run->table_w, 2 * width - 1, run->d);
-    } else if (run->format == FORMAT_BF16) {
-        free(round_all(run->table_h, n_h));
-        free(round_all(run->table_w, n_w));
-    }
+    make_table(&run->table_h, &run->score_h, run, random, 2 * height - 1, quantised);
+    make_table(&run->table_w, &run->score_w, run, random, 2 * width - 1, quantised);
 }
 
 static void free_run(struct run *run) {
@@ -103,6 +108,8 @@ static void free_run(struct run *run) {
     free(run->key_bias);
     free(run->table_h);
     free(run->table_w);
+    free(run->score_h);
+    free(run->score_w);
 }
 
 static struct rows rows_of(const struct run *run, float *f32, uint16_t *bf16, size_t row) {
@@ -204,8 +211,8 @@ static double added_logit(const struct run *run, size_t begin, size_t query, siz
     if (run->height == 0) return added;
     const size_t y = key / run->width + run->height - 1 - query / run->width,
                  x = key % run->width + run->width - 1 - query % run->width;
-    return added + dot(q, run->table_h + y * run->d, run->d, size) +
-           dot(q, run->table_w + x * run->d, run->d, size);
+    return added + dot(q, run->score_h + y * run->d, run->d, size) +
+           dot(q, run->score_w + x * run->d, run->d, size);
 }
 
 // softmax(q k^T / sqrt(d) + added) v of one query and head, in double, and the bound of its error.
@@ -281,26 +288,41 @@ struct added {
     size_t height, width;
 };
 
+// A run of one kind on the levels [first, last]; `quantised`: for scores of int8, by whom.
+static void check_run(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
+                      float spread, enum format format, const struct added *added,
+                      const struct kernels *quantised, int first, int last) {
+    struct random random = {d + n_sequences};
+    struct run run;
+    make_run(&run, &random, lengths, n_sequences, heads, d, spread, format);
+    make_scores(&run, quantised);
+    if (added->key_bias) add_key_bias(&run, &random);
+    if (added->height) add_relative(&run, &random, added->height, added->width, quantised);
+    make_truth(&run);
+    for (int level = first; level <= last; level++) {
+        struct kernels kernels;
+        kernels_init(&kernels, (vdt_cpu)level);
+        // Plain C multiplies bf16 too, but offers it to nobody; where panels are wider it cannot.
+        if (kernels.product[format] && (!quantised || kernels.product[FORMAT_I8]))
+            check_level(&run, (vdt_cpu)level);
+    }
+    free_run(&run);
+}
+
 static void check_added(const size_t *lengths, size_t n_sequences, size_t heads, size_t d,
                         float spread, const struct added *added) {
-    for (int variant = 0; variant < 4; variant++) {
-        const enum format format = variant % 2 ? FORMAT_BF16 : FORMAT_F32;
-        struct random random = {d + n_sequences};
-        struct run run;
-        if ((format == FORMAT_BF16 && d % 2) || (variant >= 2 && d < 8)) continue;
-        make_run(&run, &random, lengths, n_sequences, heads, d, spread, format);
-        make_scores(&run, variant >= 2);
-        if (added->key_bias) add_key_bias(&run, &random);
-        if (added->height) add_relative(&run, &random, added->height, added->width);
-        make_truth(&run);
-        for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+    static const enum format formats[] = {FORMAT_F32, FORMAT_BF16};
+    const int best = (int)cpu_detect();
+    for (size_t i = 0; i < 2; i++) {
+        if (formats[i] == FORMAT_BF16 && d % 2) continue;
+        check_run(lengths, n_sequences, heads, d, spread, formats[i], added, NULL, VDT_CPU_C, best);
+        // What int8 makes of keys is each level's own.
+        for (int level = VDT_CPU_C; level <= best && d >= 8; level++) {
             struct kernels kernels;
             kernels_init(&kernels, (vdt_cpu)level);
-            // Plain C multiplies bf16 too, but offers it to nobody; where panels are wider it cannot.
-            if (kernels.product[format] && (!run.int8_scores || kernels.product[FORMAT_I8]))
-                check_level(&run, (vdt_cpu)level);
+            check_run(lengths, n_sequences, heads, d, spread, formats[i], added, &kernels, level,
+                      level);
         }
-        free_run(&run);
     }
 }
 
@@ -366,7 +388,7 @@ static void equal_rows(void **state) {
     enum { N = 310, D = 64 };
     make_run(&run, &random, &(size_t){N}, 1, 1, D, 1.0f, FORMAT_F32);
     for (size_t i = 1; i < N; i++) memcpy(run.k + i * D, run.k, D * sizeof *run.k);
-    make_scores(&run, false);
+    make_scores(&run, NULL);
     make_truth(&run);
     attend(&run, run.y, 0, 1, cpu_detect(), 2);
     check_values(&run);

@@ -18,8 +18,8 @@ struct problem {
     uint8_t **x; // (rows) encoded, each a block of its own: rows are given by pointer
 };
 
-// Values that an encoded row stands for.
-static void decode(double *values, const uint8_t *row, enum format format, size_t k) {
+// Values that an encoded row stands for, its bytes of int8 with a flip.
+static void decode(double *values, const uint8_t *row, enum format format, size_t k, uint8_t flip) {
     float scale = 1.0f;
     if (format == FORMAT_I8)
         memcpy(&scale, row + format_lanes(format, k) * LANE_BYTES, sizeof scale);
@@ -27,7 +27,7 @@ static void decode(double *values, const uint8_t *row, enum format format, size_
         if (format == FORMAT_F32) values[i] = (double)((const float *)(const void *)row)[i];
         if (format == FORMAT_BF16)
             values[i] = (double)bf16_to_f32(((const uint16_t *)(const void *)row)[i]);
-        if (format == FORMAT_I8) values[i] = (double)((const int8_t *)row)[i] * (double)scale;
+        if (format == FORMAT_I8) values[i] = (double)(int8_t)(row[i] ^ flip) * (double)scale;
     }
 }
 
@@ -45,14 +45,14 @@ static void make_problem(struct problem *p, struct random *random, const struct 
     random_floats(random, p->bias, p->n, -1.0f, 1.0f);
     random_floats(random, p->before, p->rows * p->y_stride, -1.0f, 1.0f);
     for (size_t i = 0; i < p->n; i++) {
-        kernels->encode[p->format](encoded, p->w + i * p->k, p->k);
-        decode(p->w_exact + i * p->k, encoded, p->format, p->k);
+        kernels->encode_weights[p->format](encoded, p->w + i * p->k, p->k);
+        decode(p->w_exact + i * p->k, encoded, p->format, p->k, kernels->weights_flip);
     }
     for (size_t i = 0; i < p->rows; i++) {
         random_floats(random, row, p->k, -1.0f, 1.0f);
         p->x[i] = make_bytes(row_bytes);
         kernels->encode[p->format](p->x[i], row, p->k);
-        decode(p->x_exact + i * p->k, p->x[i], p->format, p->k);
+        decode(p->x_exact + i * p->k, p->x[i], p->format, p->k, kernels->rows_flip);
     }
     free(row);
     free(encoded);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "exec_bench.h"
 #include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "reduce/rlt.h"
@@ -193,6 +194,7 @@ struct merging {
     size_t starts[5];
     float *keys, *x, *sizes; // (rows, D), (rows, D), (rows)
     enum format format;
+    bool int8_keys; // `keys` are given encoded
     vdt_tome_options options;
 };
 
@@ -310,15 +312,33 @@ struct merged {
     void *memory;
     float *y;
     uint16_t *bf16;
+    uint8_t *int8;
 };
+
+// The keys in the format that is asked for, in memory that `out` owns.
+static struct rows make_keys(struct merged *out, const struct merging *m,
+                             const struct kernels *kernels) {
+    const size_t rows = m->starts[m->clips], count = rows * width(m);
+    out->bf16 = (uint16_t *)(void *)make_bytes(count * 2);
+    out->int8 = make_bytes(count * 4);
+    for (size_t i = 0; i < count; i++) out->bf16[i] = bf16_from_f32(m->keys[i]);
+    for (size_t i = 0; m->int8_keys && i < rows * m->heads; i++)
+        kernels->encode_weights[FORMAT_I8](out->int8 + i * m->d * 4, m->keys + i * m->d, m->d);
+    if (m->int8_keys) return (struct rows){out->int8, width(m) * 4, FORMAT_F32};
+    if (m->format == FORMAT_BF16) return (struct rows){out->bf16, width(m) * 2, FORMAT_BF16};
+    return (struct rows){m->keys, width(m) * 4, FORMAT_F32};
+}
 
 static void run_merging(struct merged *out, const struct merging *m, vdt_cpu level,
                         size_t threads) {
     struct house house;
     const size_t rows = m->starts[m->clips];
     open_house(&house, level, threads);
-    *out =
-        (struct merged){.tome = {.options = m->options, .blocks = 1, .heads = m->heads, .d = m->d}};
+    *out = (struct merged){.tome = {.options = m->options,
+                                    .int8_keys = m->int8_keys,
+                                    .blocks = 1,
+                                    .heads = m->heads,
+                                    .d = m->d}};
     struct arena arena = {0};
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1) out->memory = aligned_alloc(64, (arena.peak + 63) / 64 * 64);
@@ -336,11 +356,7 @@ static void run_merging(struct merged *out, const struct merging *m, vdt_cpu lev
             out->sequence.source[b * m->tokens + i] = (uint32_t)n - 1;
     }
     out->y = make_floats(rows * width(m));
-    out->bf16 = (uint16_t *)(void *)make_bytes(rows * width(m) * 2);
-    for (size_t i = 0; i < rows * width(m); i++) out->bf16[i] = bf16_from_f32(m->keys[i]);
-    const bool is_bf16 = m->format == FORMAT_BF16;
-    const struct rows keys = {is_bf16 ? (void *)out->bf16 : (void *)m->keys,
-                              width(m) * (is_bf16 ? 2 : 4), m->format};
+    const struct rows keys = make_keys(out, m, house.exec.kernels);
     const struct rows x = {m->x, width(m) * 4, FORMAT_F32}, y = {out->y, width(m) * 4, FORMAT_F32};
     if (!tome_merge(&house.exec, &out->tome, &out->sequence, 0, y, x, keys))
         memcpy(out->y, m->x, rows * width(m) * sizeof *out->y);
@@ -351,6 +367,7 @@ static void free_merged(struct merged *merged) {
     free(merged->memory);
     free(merged->y);
     free(merged->bf16);
+    free(merged->int8);
 }
 
 // Sizes, rows and sources of a clip, given the truth of where its rows go.
@@ -416,6 +433,40 @@ static void merging_equals_all_pairs(void **state) {
     for (size_t trial = 0; trial < 3; trial++) check_merging(&random, 5000, trial);
 }
 
+// Encoded keys are matched as the numbers that they stand for.
+static void int8_keys(void **state) {
+    (void)state;
+    struct random random = {5};
+    for (size_t trial = 0; trial < 40; trial++) {
+        struct merging m;
+        make_merging(&m, &random, 100);
+        for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+            struct kernels kernels;
+            struct merged encoded, plain;
+            kernels_init(&kernels, (vdt_cpu)level);
+            if (m.d < 8) continue; // an encoded row needs room
+            m.format = FORMAT_F32;
+            m.int8_keys = true;
+            run_merging(&encoded, &m, (vdt_cpu)level, 2);
+            m.int8_keys = false;
+            float *keys = m.keys;
+            const size_t rows = m.starts[m.clips], count = rows * width(&m);
+            m.keys = make_floats(count);
+            memcpy(m.keys, keys, count * sizeof *keys);
+            quantise_weights(&kernels, m.keys, rows * m.heads, m.d, 1.0f);
+            run_merging(&plain, &m, (vdt_cpu)level, 2);
+            const size_t merged = plain.sequence.starts[m.clips];
+            assert_int_equal(encoded.sequence.starts[m.clips], merged);
+            assert_memory_equal(encoded.y, plain.y, merged * width(&m) * sizeof *plain.y);
+            free_merged(&encoded);
+            free_merged(&plain);
+            free(m.keys);
+            m.keys = keys;
+        }
+        free_merging(&m);
+    }
+}
+
 static void schedules_are_the_published_ones(void **state) {
     (void)state;
     static const uint32_t falling[12] = {32, 29, 26, 23, 20, 17, 14, 11, 8, 5, 2, 0};
@@ -437,6 +488,7 @@ int main(void) {
         cmocka_unit_test(keys_order_as_numbers_do),
         cmocka_unit_test(masks_equal_a_plain_reading),
         cmocka_unit_test(merging_equals_all_pairs),
+        cmocka_unit_test(int8_keys),
         cmocka_unit_test(schedules_are_the_published_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

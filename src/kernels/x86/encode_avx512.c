@@ -65,7 +65,15 @@ static void encode_i8(void *row, const float *x, size_t n) {
     encode_end(row, n, _mm512_reduce_add_epi32(sums), max);
 }
 
+static void encode_weights_i8(void *row, const float *x, size_t n) {
+    encode_i8(row, x, n);
+    encode_make_unsigned(row, n);
+}
+
 void encode_init_avx512(struct kernels *table) {
-    table->encode[FORMAT_BF16] = encode_bf16_avx512;
+    table->encode[FORMAT_BF16] = table->encode_weights[FORMAT_BF16] = encode_bf16_avx512;
     table->encode[FORMAT_I8] = encode_i8;
+    table->encode_weights[FORMAT_I8] = encode_weights_i8;
+    table->rows_flip = 0;
+    table->weights_flip = ENCODE_FLIP;
 }

@@ -1,11 +1,12 @@
+// Matrix products of f32 and int8 with AVX2, tile by tile.
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx2.h"
+#include "kernels/x86/tile_avx2.h"
 
-// A panel is two vectors wide; a tile of six rows keeps 12 sums, 2 values of B and one broadcast of
-// A in 16 registers.
-enum { VECTORS = 2, PANEL = 8 * VECTORS, ROWS = 6 };
+enum { VECTORS = 2, PANEL = 8 * VECTORS };
 
 static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
     uint32_t *out = panels;
@@ -36,104 +37,128 @@ static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_
     }
 }
 
-// Vector v of a row of C, whole or, where columns end, in part: masked stores are slow.
-static inline __m256 load_sum(const float *c, bool whole, __m256i part) {
-    return whole ? _mm256_loadu_ps(c) : _mm256_maskload_ps(c, part);
+/* ---- tiles --------------------------------------------------------------------------------- */
+
+// Vector v of a row of C of which n columns exist, whole or in part: masked stores are slow.
+INLINED __m256 load_columns(const float *row, size_t v, size_t n) {
+    if (n >= 8 * v + 8) return _mm256_loadu_ps(row + 8 * v);
+    return n > 8 * v ? _mm256_maskload_ps(row + 8 * v, first_avx2(n - 8 * v)) : _mm256_setzero_ps();
 }
 
-static inline void store_sum(float *c, bool whole, __m256i part, __m256 value) {
-    if (whole)
-        _mm256_storeu_ps(c, value);
-    else
-        _mm256_maskstore_ps(c, part, value);
+INLINED void store_columns(float *row, size_t v, size_t n, __m256 value) {
+    if (n >= 8 * v + 8)
+        _mm256_storeu_ps(row + 8 * v, value);
+    else if (n > 8 * v)
+        _mm256_maskstore_ps(row + 8 * v, first_avx2(n - 8 * v), value);
 }
 
-// Lanes of B that are fetched into the nearest cache ahead of their products, and steps of the loop that are
-// written out: with its counting it would have more instructions than a CPU of four a cycle decodes in time.
-enum { AHEAD = 16 };
+static void copy_rows(float *to, size_t to_stride, const float *from, size_t from_stride,
+                      size_t rows, size_t n) {
+    for (size_t row = 0; row < rows; row++, to += to_stride, from += from_stride) {
+        for (size_t v = 0; v < VECTORS; v++) store_columns(to, v, n, load_columns(from, v, n));
+    }
+}
 
-// rows x 2 vectors of C, of which n columns exist; `rows` is a constant where this is inlined.
-static inline __attribute__((always_inline)) void tile(float *c, size_t c_stride,
-                                                       const void *const *a, const float *b,
-                                                       size_t k, size_t n, bool accumulate,
-                                                       const unsigned char *next, const int rows) {
-    const bool whole[VECTORS] = {n >= 8, n == PANEL};
-    const __m256i part[VECTORS] = {first_avx2(n < 8 ? n : 8), first_avx2(n < 8 ? 0 : n - 8)};
-    const float *x[ROWS];
-    __m256 sums[ROWS][VECTORS];
-#pragma GCC unroll 6
-    for (int row = 0; row < rows; row++) {
-        x[row] = a[row];
-        for (int v = 0; v < VECTORS; v++) {
-            const float *from = c + (size_t)row * c_stride + 8 * v;
-            sums[row][v] = accumulate ? load_sum(from, whole[v], part[v]) : _mm256_setzero_ps();
+// Sums start from C or from zeros, and are C: in its place, where all columns exist.
+static void product_tile_f32(struct tile *tile, float *c, size_t c_stride, size_t rows, size_t n,
+                             bool accumulate) {
+    static const float zeros[PANEL];
+    _Alignas(32) float sums[TILE_ROWS_F32 * PANEL];
+    float *to = n == PANEL ? c : sums;
+    const size_t stride = n == PANEL ? c_stride : PANEL;
+    if (accumulate && n < PANEL) copy_rows(sums, PANEL, c, c_stride, rows, n);
+    tile->to = to;
+    tile->to_bytes = stride * sizeof *to;
+    tile->from = accumulate ? to : zeros;
+    tile->from_bytes = accumulate ? tile->to_bytes : 0;
+    tile_f32(tile, rows);
+    if (n < PANEL) copy_rows(c, c_stride, sums, PANEL, rows, n);
+}
+
+// Sums start from the columns' offsets, behind B's lanes and their scales, and get the scales of rows and columns.
+static void product_tile_i8(struct tile *tile, float *c, size_t c_stride, size_t rows, size_t n,
+                            bool accumulate) {
+    _Alignas(32) int32_t sums[TILE_ROWS_I8 * PANEL];
+    const float *scales = (const float *)tile->b + tile->lanes * PANEL;
+    tile->to = sums;
+    tile->to_bytes = PANEL * sizeof *sums;
+    tile->from = scales + PANEL;
+    tile->from_bytes = 0;
+    tile_i8(tile, rows);
+    for (size_t row = 0; row < rows; row++, c += c_stride) {
+        const __m256 scale = _mm256_broadcast_ss((const float *)tile->a[row] + tile->lanes);
+        for (size_t v = 0; v < VECTORS; v++) {
+            const __m256i sum = _mm256_load_si256((__m256i *)(sums + row * PANEL + 8 * v));
+            const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
+            const __m256 value = _mm256_mul_ps(scaled, _mm256_loadu_ps(scales + 8 * v));
+            store_columns(c, v, n,
+                          accumulate ? _mm256_add_ps(load_columns(c, v, n), value) : value);
         }
     }
-#pragma GCC unroll 4
-    for (size_t i = 0; i < k; i++, b += PANEL, next += CACHE_LINE) {
-        _mm_prefetch(b + AHEAD * PANEL, _MM_HINT_T0);
-        _mm_prefetch(next, _MM_HINT_T1);
-        const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);
-#pragma GCC unroll 6
-        for (int row = 0; row < rows; row++) {
-            const __m256 factor = _mm256_set1_ps(x[row][i]);
-            sums[row][0] = _mm256_fmadd_ps(factor, left, sums[row][0]);
-            sums[row][1] = _mm256_fmadd_ps(factor, right, sums[row][1]);
-        }
-    }
-#pragma GCC unroll 6
-    for (int row = 0; row < rows; row++) {
-        for (int v = 0; v < VECTORS; v++)
-            store_sum(c + (size_t)row * c_stride + 8 * v, whole[v], part[v], sums[row][v]);
+}
+
+/* ---- products ------------------------------------------------------------------------------ */
+
+INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
+                           const void *b, size_t lanes, size_t n, bool accumulate,
+                           const struct upcoming *upcoming, const enum format format) {
+    const size_t most = format == FORMAT_I8 ? TILE_ROWS_I8 : TILE_ROWS_F32;
+    const size_t tiles = (rows + most - 1) / most;
+    const bool ahead = upcoming && upcoming->panel;
+    const size_t steps = lanes / 4 ? lanes / 4 : 1;
+    struct tile tile = {.b = b,
+                        .lanes = lanes,
+                        .next = ahead ? upcoming->panel : b,
+                        .next_step = ahead ? (256 + tiles - 1) / tiles : 0};
+    for (size_t row = 0, some; row < rows; row += some, c += some * c_stride) {
+        some = rows - row < most ? rows - row : most;
+        memcpy(tile.a, a + row, some * sizeof *a);
+        if (format == FORMAT_I8)
+            product_tile_i8(&tile, c, c_stride, some, n, accumulate);
+        else
+            product_tile_f32(&tile, c, c_stride, some, n, accumulate);
+        if (upcoming && upcoming->complete) upcoming->complete(upcoming->argument, row, some);
+        tile.next = (const unsigned char *)tile.next + steps * tile.next_step;
     }
 }
 
-static void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
-                          const float *b, size_t k, size_t n, bool accumulate,
-                          const struct upcoming *upcoming) {
-    const unsigned char *next =
-        upcoming && upcoming->panel ? upcoming->panel : (const unsigned char *)b;
-    const bool hand_on = upcoming && upcoming->complete;
-    size_t row = 0;
-    for (; row + ROWS <= rows; row += ROWS, a += ROWS, c += ROWS * c_stride) {
-        tile(c, c_stride, a, b, k, n, accumulate, next, ROWS);
-        if (hand_on) upcoming->complete(upcoming->argument, row, ROWS);
-        next = (const unsigned char *)b; // fetched, as this panel is
+INLINED void product(float *c, size_t c_stride, const void *const *a, size_t rows,
+                     const void *panels, size_t panel_bytes, size_t n, size_t lanes,
+                     bool accumulate, const struct upcoming *upcoming, const enum format format) {
+    const unsigned char *b = panels;
+    for (; n > 0; c += PANEL, b += panel_bytes) {
+        const size_t width = n < PANEL ? n : PANEL;
+        panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, format);
+        n -= width;
     }
-    switch (rows - row) {
-    case 5: tile(c, c_stride, a, b, k, n, accumulate, next, 5); break;
-    case 4: tile(c, c_stride, a, b, k, n, accumulate, next, 4); break;
-    case 3: tile(c, c_stride, a, b, k, n, accumulate, next, 3); break;
-    case 2: tile(c, c_stride, a, b, k, n, accumulate, next, 2); break;
-    case 1: tile(c, c_stride, a, b, k, n, accumulate, next, 1); break;
-    default: return;
-    }
-    if (hand_on) upcoming->complete(upcoming->argument, row, rows - row);
 }
 
 static void product_f32(float *c, size_t c_stride, const void *const *a, size_t rows,
                         const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                         bool accumulate, const struct upcoming *upcoming) {
-    const unsigned char *b = panels;
-    for (; n > 0; c += PANEL, b += panel_bytes) {
-        const size_t width = n < PANEL ? n : PANEL;
-        panel_product(c, c_stride, a, rows, (const float *)(const void *)b, lanes, width,
-                      accumulate, upcoming);
-        n -= width;
-    }
+    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming, FORMAT_F32);
 }
 
-// Panels are as wide as plain C's, so that its products of the other formats still fit.
+static void product_i8(float *c, size_t c_stride, const void *const *a, size_t rows,
+                       const void *panels, size_t panel_bytes, size_t n, size_t lanes,
+                       bool accumulate, const struct upcoming *upcoming) {
+    product(c, c_stride, a, rows, panels, panel_bytes, n, lanes, accumulate, upcoming, FORMAT_I8);
+}
+
+// Panels are as wide as plain C's, so that its products of bf16 still fit.
 void product_init_avx2(struct kernels *table) {
     table->panel = PANEL;
     for (size_t i = 0; i < FORMATS; i++) {
-        table->sizes[i] = (struct product_sizes){.tile_rows = ROWS,
+        table->sizes[i] = (struct product_sizes){.tile_rows = TILE_ROWS_F32,
                                                  .block_lanes = 768,
                                                  .pass_lanes = SIZE_MAX,
                                                  .task_rows = 48,
                                                  .query_rows = 48};
     }
+    table->sizes[FORMAT_I8].tile_rows = TILE_ROWS_I8;
+    table->has_format[FORMAT_I8] = true;
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
     table->product[FORMAT_F32] = product_f32;
+    table->product[FORMAT_I8] = product_i8;
 }

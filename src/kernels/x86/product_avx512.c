@@ -119,10 +119,11 @@ static struct product_sizes sizes_here(void) {
                                   .query_rows = 48};
 }
 
-// The other formats' plain C is for panels of another width: without their instructions they are not
+// The other formats' products so far are for panels of another width: without their instructions they are not
 // offered at this level.
 void product_init_avx512(struct kernels *table) {
     table->panel = PANEL;
+    table->has_format[FORMAT_I8] = false;
     for (size_t i = 0; i < FORMATS; i++) table->sizes[i] = sizes_here();
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;
