@@ -112,7 +112,7 @@ INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size
                         .next_step = ahead ? (256 + tiles - 1) / tiles : 0};
     for (size_t row = 0, some; row < rows; row += some, c += some * c_stride) {
         some = rows - row < most ? rows - row : most;
-        memcpy(tile.a, a + row, some * sizeof *a);
+        tile.a = a + row;
         if (format == FORMAT_I8)
             product_tile_i8(&tile, c, c_stride, some, n, accumulate);
         else

@@ -13,11 +13,11 @@
 #include "kernels/format.h"
 #include "kernels/x86/inlined.h"
 
-enum { TILE_ROWS_F32 = 6, TILE_ROWS_I8 = 5, TILE_ROWS = TILE_ROWS_F32 };
+enum { TILE_ROWS_F32 = 6, TILE_ROWS_I8 = 5 };
 
 // Rows of sums, and lanes of B, are 64 bytes. Sums are f32, of int8 numbers int32_t.
 struct tile {
-    const void *a[TILE_ROWS];
+    const void *const *a; // (rows)
     const void *b;
     const void *next; // fetched into the second cache, a cache line every four lanes
     size_t next_step; // bytes between two of them
@@ -41,7 +41,7 @@ struct tile {
 #define ROWS_6(do, lane) ROWS_5(do, lane) do(lane, "5", "r13", "ymm10", "ymm11")
 
 #define LOAD_ROW(lane, row, a, left, right)                                                        \
-    LINE("mov 8*" row "(%%rdi), %%" a)                                                             \
+    LINE("mov 8*" row "(%%rsi), %%" a)                                                             \
     LINE("vmovups (%%rax), %%" left)                                                               \
     LINE("vmovups 32(%%rax), %%" right)                                                            \
     LINE("add %%rcx, %%rax")
@@ -92,6 +92,7 @@ struct tile {
 // clang-format off
 #define MULTIPLY(rows, format)                                                                     \
     __asm__ volatile(                                                                              \
+        LINE("mov %c[a](%%rdi), %%rsi")                                                            \
         LINE("mov %c[from](%%rdi), %%rax")                                                         \
         LINE("mov %c[from_bytes](%%rdi), %%rcx")                                                   \
         ROWS_##rows(LOAD_ROW, "")                                                                  \
@@ -128,7 +129,7 @@ struct tile {
         LINE("mov %c[to_bytes](%%rdi), %%rcx")                                                     \
         ROWS_##rows(STORE_ROW, "")                                                                 \
         :                                                                                          \
-        : "D"(tile), [b] "i"(offsetof(struct tile, b)), [next] "i"(offsetof(struct tile, next)),   \
+        : "D"(tile), [a] "i"(offsetof(struct tile, a)), [b] "i"(offsetof(struct tile, b)), [next] "i"(offsetof(struct tile, next)),   \
           [next_step] "i"(offsetof(struct tile, next_step)),                                       \
           [lanes] "i"(offsetof(struct tile, lanes)), [from] "i"(offsetof(struct tile, from)),      \
           [from_bytes] "i"(offsetof(struct tile, from_bytes)),                                     \
