@@ -53,20 +53,6 @@ static void softmax_f32(void *p, size_t p_bytes, const float *s, size_t s_stride
     }
 }
 
-static void outer_sum_at(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
-                         const uint32_t *y, const uint32_t *x, size_t n) {
-    (void)n_h;
-    (void)n_w;
-    const size_t whole = n / 8 * 8;
-    for (size_t i = 0; i < whole; i += 8) {
-        const __m256i rows = _mm256_loadu_si256((const __m256i *)(const void *)(y + i));
-        const __m256i columns = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
-        _mm256_storeu_ps(row + i, _mm256_add_ps(_mm256_i32gather_ps(h, rows, 4),
-                                                _mm256_i32gather_ps(w, columns, 4)));
-    }
-    for (size_t i = whole; i < n; i++) row[i] = h[y[i]] + w[x[i]];
-}
-
 // One row of keys after the other; `some` of them lie in the block.
 static void outer_sum(float *row, const float *h, const float *w, size_t width, size_t first,
                       size_t n) {
@@ -92,5 +78,4 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
 void softmax_init_avx2(struct kernels *table) {
     table->softmax[FORMAT_F32] = softmax_f32;
     table->outer_sum = outer_sum;
-    table->outer_sum_at = outer_sum_at;
 }
