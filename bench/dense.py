@@ -11,7 +11,7 @@ draws docs/dense.svg from the file and measures nothing. Without --peers only Vi
 import argparse
 import os
 
-from results import MACHINE, ROOT, json_lines, machine, read_rows, save_rows
+from results import MACHINE, ROOT, json_lines, machine, read_rows, runs_in, save_rows
 
 RESULTS = "dense.csv"
 FIELDS = [*MACHINE, "threads", "arch", "precision", "batch", "engine", "ms_min", "gflops", "peak_gflops",
@@ -114,7 +114,7 @@ def main():
         common = {**machine(), "threads": args.threads}
         for arch, geometry, batch, precisions, rivals_run in CASES:
             for precision in precisions if not args.arch or arch in args.arch else ():
-                if precision not in args.precisions:
+                if precision not in args.precisions or not runs_in(args.vidette, precision):
                     continue
                 rows = [tidy({**common, "arch": arch, "precision": precision, "batch": batch, **row})
                         for row in measure(args, arch, geometry, precision, batch, rivals_run)]

@@ -17,7 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from results import MACHINE, ROOT, json_lines, machine, save_rows
+from results import MACHINE, ROOT, json_lines, machine, runs_in, save_rows
 
 RESULTS = "limits.csv"
 KEY = ["cpu", "limit", "case", "precision", "threads", "unit"]
@@ -37,14 +37,14 @@ def bench(args, arch, size, precision, threads):
 
 def threads(args):
     for arch, size in GEOMETRIES:
-        for precision in PRECISIONS:
+        for precision in args.precisions:
             for count in (1, args.threads):
                 found = bench(args, arch, size, precision, count)
                 yield row("threads", f"{arch} {size}", precision, count, found["ms"]["min"], "ms")
 
 
 def products(args):
-    for precision in PRECISIONS:
+    for precision in args.precisions:
         for count in (1, args.threads):
             peaks = [json_lines([*args.under, args.vidette, "bench", "--json", "--arch", "vit-tiny", "--precision", precision,
                                  "--threads", str(count), "--repeats", "1"])[0]["peaks_gflops"] for _ in range(args.rounds)]
@@ -83,7 +83,7 @@ def long(args):
 def end_to_end(args):
     clips = sorted(map(str, Path(args.clips).glob("*.mp4")))
     inputs = (clips * 100)[:100]
-    for precision in PRECISIONS:
+    for precision in args.precisions:
         runs = [run_measured([*args.under, args.vidette, "classify", "--precision", precision, "--json", *inputs])
                 for _ in range(args.rounds)]
         wall, cpu = min(runs, key=lambda run: run[0])[:2]
@@ -100,6 +100,7 @@ def main():
     parser.add_argument("--under", type=shlex.split, default=[], help="a command that runs Vidette")
     parser.add_argument("--only", default="", help="limits that contain this text")
     args = parser.parse_args()
+    args.precisions = [precision for precision in PRECISIONS if runs_in(args.vidette, precision)]
     common = machine()
     for limit in (threads, products, memory, long, end_to_end):
         if args.only not in limit.__name__:

@@ -44,3 +44,8 @@ def json_lines(command, **options):
     """The objects that a command prints, a line each."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def runs_in(vidette, precision):
+    """False where the CPU lacks the arithmetic, and Vidette so runs in another precision."""
+    return json_lines([vidette, "bench", "--json", "--arch", "vit-tiny", "--size", "32", "--precision", precision])[0]["precision"] == precision

@@ -10,7 +10,7 @@ run, which alternate; how much faster the fastest step is; the share of the dens
 import argparse
 import shlex
 
-from results import MACHINE, ROOT, json_lines, machine, save_rows
+from results import MACHINE, ROOT, json_lines, machine, runs_in, save_rows
 
 RESULTS = "stream.csv"
 KEY = ["cpu", "arch", "size", "precision", "update", "attention", "moving"]
@@ -55,7 +55,7 @@ def main():
     args = parser.parse_args()
     common = machine()
     for case in CASES:
-        if args.only not in " ".join(map(str, case)):
+        if args.only not in " ".join(map(str, case)) or not runs_in(args.vidette, case[2]):
             continue
         row = {**common, **measure(args, *case)}
         save_rows(RESULTS, FIELDS, KEY, [row])

@@ -99,17 +99,21 @@ static void product_tile_i8(struct tile *tile, float *c, size_t c_stride, size_t
 
 /* ---- products ------------------------------------------------------------------------------ */
 
+// The next panel, spread over the tiles of this one. Fewer than four tiles pass over lines: what they leave out is
+// left to the CPU.
+static void fetch_evenly(struct tile *tile, const struct upcoming *upcoming, size_t tiles) {
+    const bool ahead = upcoming && upcoming->panel && tiles > 0;
+    const size_t bytes = TILE_STEP * PANEL * LANE_BYTES; // of the panel, a step
+    tile->next = ahead ? upcoming->panel : tile->b;
+    tile->next_step = ahead ? (bytes + tiles - 1) / tiles : 0;
+}
+
 INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
                            const void *b, size_t lanes, size_t n, bool accumulate,
                            const struct upcoming *upcoming, const enum format format) {
     const size_t most = format == FORMAT_I8 ? TILE_ROWS_I8 : TILE_ROWS_F32;
-    const size_t tiles = (rows + most - 1) / most;
-    const bool ahead = upcoming && upcoming->panel;
-    const size_t steps = lanes / 4 ? lanes / 4 : 1;
-    struct tile tile = {.b = b,
-                        .lanes = lanes,
-                        .next = ahead ? upcoming->panel : b,
-                        .next_step = ahead ? (256 + tiles - 1) / tiles : 0};
+    struct tile tile = {.b = b, .lanes = lanes};
+    fetch_evenly(&tile, upcoming, (rows + most - 1) / most);
     for (size_t row = 0, some; row < rows; row += some, c += some * c_stride) {
         some = rows - row < most ? rows - row : most;
         tile.a = a + row;
@@ -118,7 +122,7 @@ INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size
         else
             product_tile_f32(&tile, c, c_stride, some, n, accumulate);
         if (upcoming && upcoming->complete) upcoming->complete(upcoming->argument, row, some);
-        tile.next = (const unsigned char *)tile.next + steps * tile.next_step;
+        tile.next = (const unsigned char *)tile.next + lanes / TILE_STEP * tile.next_step;
     }
 }
 

@@ -15,11 +15,13 @@
 
 enum { TILE_ROWS_F32 = 6, TILE_ROWS_I8 = 5 };
 
+enum { TILE_STEP = 4 }; // lanes that are written out
+
 // Rows of sums, and lanes of B, are 64 bytes. Sums are f32, of int8 numbers int32_t.
 struct tile {
     const void *const *a; // (rows)
     const void *b;
-    const void *next; // fetched into the second cache, a cache line every four lanes
+    const void *next; // fetched into the second cache, a cache line a step
     size_t next_step; // bytes between two of them
     size_t lanes;
     const void *from; // the sums of row i start from what is at from + i * from_bytes
@@ -32,13 +34,12 @@ struct tile {
 // loop rax and rcx are a row of sums and the bytes between two.
 #define LINE(text) text "\n\t"
 
-#define ROWS_1(do, lane)                                                                           \
-    do (lane, "0", "r8", "ymm0", "ymm1")
-#define ROWS_2(do, lane) ROWS_1(do, lane) do(lane, "1", "r9", "ymm2", "ymm3")
-#define ROWS_3(do, lane) ROWS_2(do, lane) do(lane, "2", "r10", "ymm4", "ymm5")
-#define ROWS_4(do, lane) ROWS_3(do, lane) do(lane, "3", "r11", "ymm6", "ymm7")
-#define ROWS_5(do, lane) ROWS_4(do, lane) do(lane, "4", "r12", "ymm8", "ymm9")
-#define ROWS_6(do, lane) ROWS_5(do, lane) do(lane, "5", "r13", "ymm10", "ymm11")
+#define ROWS_1(each, lane) each(lane, "0", "r8", "ymm0", "ymm1")
+#define ROWS_2(each, lane) ROWS_1(each, lane) each(lane, "1", "r9", "ymm2", "ymm3")
+#define ROWS_3(each, lane) ROWS_2(each, lane) each(lane, "2", "r10", "ymm4", "ymm5")
+#define ROWS_4(each, lane) ROWS_3(each, lane) each(lane, "3", "r11", "ymm6", "ymm7")
+#define ROWS_5(each, lane) ROWS_4(each, lane) each(lane, "4", "r12", "ymm8", "ymm9")
+#define ROWS_6(each, lane) ROWS_5(each, lane) each(lane, "5", "r13", "ymm10", "ymm11")
 
 #define LOAD_ROW(lane, row, a, left, right)                                                        \
     LINE("mov 8*" row "(%%rsi), %%" a)                                                             \
