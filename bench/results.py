@@ -1,6 +1,7 @@
 """Result files: bench/results/*.csv, whose rows name the machine they come from and are replaced one by one."""
 import csv
 import datetime
+import functools
 import json
 import subprocess
 from pathlib import Path
@@ -46,6 +47,7 @@ def json_lines(command, **options):
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+@functools.cache
 def runs_in(vidette, precision):
     """False where the CPU lacks the arithmetic, and Vidette so runs in another precision."""
     return json_lines([vidette, "bench", "--json", "--arch", "vit-tiny", "--size", "32", "--precision", precision])[0]["precision"] == precision

@@ -25,10 +25,6 @@ static inline int32_t reduce_add(__m256i v) {
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 
-INLINED __m256 load(const float *x, size_t left) {
-    return left >= 8 ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first_avx2(left));
-}
-
 // Sizes of eight numbers or, `pairs`, of |x_2i| + |x_2i+1|, each twice.
 INLINED __m256i sizes_of(__m256 x, bool pairs) {
     const __m256i sizes = size_bits(x);
@@ -46,7 +42,7 @@ INLINED uint32_t largest_bits(const float *x, size_t n, bool pairs) {
         sizes[1] = _mm256_max_epu32(sizes[1], sizes_of(_mm256_loadu_ps(x + i + 8), pairs));
     }
     for (; i < n; i += 8)
-        sizes[0] = _mm256_max_epu32(sizes[0], sizes_of(load(x + i, n - i), pairs));
+        sizes[0] = _mm256_max_epu32(sizes[0], sizes_of(load_avx2(x + i, n - i), pairs));
     return reduce_max(_mm256_max_epu32(sizes[0], sizes[1]));
 }
 
@@ -71,7 +67,7 @@ static int32_t write_quantised(int8_t *out, const float *x, size_t n, float by) 
 #pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) {
             const bool there = 8 * j < some;
-            q[j] = there ? quantised(load(x + i + 8 * j, some - 8 * j), factor)
+            q[j] = there ? quantised(load_avx2(x + i + 8 * j, some - 8 * j), factor)
                          : _mm256_setzero_si256();
             sums = _mm256_add_epi32(sums, q[j]);
         }

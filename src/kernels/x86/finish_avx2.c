@@ -57,19 +57,9 @@ INLINED __m256 activate(__m256 x, const enum activation activation) {
 
 /* ---- activations alone --------------------------------------------------------------------- */
 
-INLINED __m256 load(const float *x, size_t left) {
-    return left >= 8 ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first_avx2(left));
-}
-
-INLINED void store(float *x, size_t left, __m256 value) {
-    if (left >= 8)
-        _mm256_storeu_ps(x, value);
-    else
-        _mm256_maskstore_ps(x, first_avx2(left), value);
-}
-
 INLINED void activate_row(float *x, size_t n, const enum activation activation) {
-    for (size_t i = 0; i < n; i += 8) store(x + i, n - i, activate(load(x + i, n - i), activation));
+    for (size_t i = 0; i < n; i += 8)
+        store_avx2(x + i, n - i, activate(load_avx2(x + i, n - i), activation));
 }
 
 static void gelu(float *x, size_t n) {
@@ -94,16 +84,16 @@ INLINED void finish_rows(void *y, size_t y_bytes, const float *c, size_t c_strid
                          size_t n, const struct finish *f, const enum activation activation) {
     for (size_t row = 0; row < rows; row++, c += c_stride, y = (unsigned char *)y + y_bytes) {
         for (size_t i = 0; i < n; i += 8) {
-            __m256 x = load(c + i, n - i);
-            x = activate(_mm256_add_ps(x, load(f->bias + i, n - i)), activation);
+            __m256 x = load_avx2(c + i, n - i);
+            x = activate(_mm256_add_ps(x, load_avx2(f->bias + i, n - i)), activation);
             if (f->format == FORMAT_BF16) {
                 float values[8];
                 _mm256_storeu_ps(values, x);
                 for (size_t j = 0; j < 8 && i + j < n; j++)
                     ((uint16_t *)y)[i + j] = bf16_from_f32(values[j]);
             } else {
-                if (f->accumulate) x = _mm256_add_ps(load((float *)y + i, n - i), x);
-                store((float *)y + i, n - i, x);
+                if (f->accumulate) x = _mm256_add_ps(load_avx2((float *)y + i, n - i), x);
+                store_avx2((float *)y + i, n - i, x);
             }
         }
     }

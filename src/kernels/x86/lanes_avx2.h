@@ -1,4 +1,4 @@
-// Masks for the tails of loops over eight f32, and sums across lanes.
+// Tails of loops over eight f32, and sums across lanes.
 #ifndef VIDETTE_KERNELS_X86_LANES_AVX2_H
 #define VIDETTE_KERNELS_X86_LANES_AVX2_H
 
@@ -10,6 +10,18 @@
 static inline __m256i first_avx2(size_t n) {
     static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return _mm256_loadu_si256((const __m256i *)(window + 8 - n));
+}
+
+// Up to eight numbers of which `left` are there, in whole or in part: masked stores are slow.
+static inline __m256 load_avx2(const float *x, size_t left) {
+    return left >= 8 ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, first_avx2(left));
+}
+
+static inline void store_avx2(float *x, size_t left, __m256 value) {
+    if (left >= 8)
+        _mm256_storeu_ps(x, value);
+    else
+        _mm256_maskstore_ps(x, first_avx2(left), value);
 }
 
 static inline float sum_avx2(__m256 v) {

@@ -39,23 +39,18 @@ static void pack_columns_f32(void *panels, const void *v, size_t v_stride, size_
 
 /* ---- tiles --------------------------------------------------------------------------------- */
 
-// Vector v of a row of C of which n columns exist, whole or in part: masked stores are slow.
-INLINED __m256 load_columns(const float *row, size_t v, size_t n) {
-    if (n >= 8 * v + 8) return _mm256_loadu_ps(row + 8 * v);
-    return n > 8 * v ? _mm256_maskload_ps(row + 8 * v, first_avx2(n - 8 * v)) : _mm256_setzero_ps();
-}
-
-INLINED void store_columns(float *row, size_t v, size_t n, __m256 value) {
-    if (n >= 8 * v + 8)
-        _mm256_storeu_ps(row + 8 * v, value);
-    else if (n > 8 * v)
-        _mm256_maskstore_ps(row + 8 * v, first_avx2(n - 8 * v), value);
+// Of the n columns that exist those in vector v and behind it.
+static inline size_t columns_left(size_t v, size_t n) {
+    return n > 8 * v ? n - 8 * v : 0;
 }
 
 static void copy_rows(float *to, size_t to_stride, const float *from, size_t from_stride,
                       size_t rows, size_t n) {
     for (size_t row = 0; row < rows; row++, to += to_stride, from += from_stride) {
-        for (size_t v = 0; v < VECTORS; v++) store_columns(to, v, n, load_columns(from, v, n));
+        for (size_t v = 0; v < VECTORS; v++) {
+            const size_t left = columns_left(v, n);
+            store_avx2(to + 8 * v, left, load_avx2(from + 8 * v, left));
+        }
     }
 }
 
@@ -91,8 +86,9 @@ static void product_tile_i8(struct tile *tile, float *c, size_t c_stride, size_t
             const __m256i sum = _mm256_load_si256((__m256i *)(sums + row * PANEL + 8 * v));
             const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
             const __m256 value = _mm256_mul_ps(scaled, _mm256_loadu_ps(scales + 8 * v));
-            store_columns(c, v, n,
-                          accumulate ? _mm256_add_ps(load_columns(c, v, n), value) : value);
+            const size_t left = columns_left(v, n);
+            store_avx2(c + 8 * v, left,
+                       accumulate ? _mm256_add_ps(load_avx2(c + 8 * v, left), value) : value);
         }
     }
 }

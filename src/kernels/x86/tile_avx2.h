@@ -8,10 +8,6 @@
 #define VIDETTE_KERNELS_X86_TILE_AVX2_H
 
 #include <stddef.h>
-#include <stdint.h>
-
-#include "kernels/format.h"
-#include "kernels/x86/inlined.h"
 
 enum { TILE_ROWS_F32 = 6, TILE_ROWS_I8 = 5 };
 
