@@ -40,7 +40,14 @@ static inline void attention_fetch(const void *row, size_t bytes) {
     __asm__ volatile("");
 }
 
-// A head's columns of row i of q, k, v or y.
+// The same for bytes that will be written: another core may have written them last, and its copy must go first.
+static inline void attention_fetch_to_write(void *row, size_t bytes) {
+    unsigned char *at = row;
+    for (size_t i = 0; i < bytes; i += CACHE_LINE) __builtin_prefetch(at + i, 1, 2);
+    __asm__ volatile("");
+}
+
+// A head's columns of row i of q, k or v.
 static inline void attention_fetch_columns(struct rows rows, size_t i, size_t head, size_t d) {
     attention_fetch(attention_row(rows, i, head * d), d * format_bytes(rows.format));
 }

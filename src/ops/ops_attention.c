@@ -370,8 +370,9 @@ static void fetch_queries(const struct attention *run, size_t sequence, size_t h
 
 static void fetch_outputs(const struct attention *run, const struct tile *tile, size_t rows,
                           size_t head) {
+    const struct rows y = rows_columns(run->y, head * run->shape->d);
     for (size_t i = 0; i < rows; i++)
-        attention_fetch_columns(run->y, tile->rows[i], head, run->shape->d);
+        attention_fetch_to_write(rows_at(y, tile->rows[i]), run->shape->d * format_bytes(y.format));
 }
 
 // Queries [first, first + rows) of a sequence to all its keys.

@@ -260,7 +260,7 @@ static void load_rows(const struct update *run, struct tile *tile, size_t rows, 
         const size_t at = head * state->n + tile->rows[i];
         attention_take_query(&run->attention, tile, i, head);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
-        attention_fetch(state->o + at * d, d * sizeof *state->o);
+        attention_fetch_to_write(state->o + at * d, d * sizeof *state->o);
     }
     attention_relative(&run->attention, tile, rows);
     for (size_t i = 0; i < rows; i++) {
