@@ -3,7 +3,8 @@
 #include "kernels/distance.h"
 #include "kernels/kernels.h"
 
-static double distance_f32(const void *a, const void *b, size_t n) {
+static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
+    (void)next;
     const float *x = a, *y = b;
     double sums[DISTANCE_SUMS] = {0};
     for (size_t i = 0; i < n; i++) {
@@ -13,7 +14,8 @@ static double distance_f32(const void *a, const void *b, size_t n) {
     return distance_total(sums);
 }
 
-static double distance_bf16(const void *a, const void *b, size_t n) {
+static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
+    (void)next;
     const uint16_t *x = a, *y = b;
     double sums[DISTANCE_SUMS] = {0};
     for (size_t i = 0; i < n; i++) {

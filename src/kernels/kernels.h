@@ -171,7 +171,8 @@ struct kernels {
 
     // sum over i < n of (a_i - b_i)^2, of rows of F32 or BF16: differences rounded to f32, squares exact in
     // double, added in 16 partial sums (i mod 16, in ascending order), these pairwise: 8 apart, 4, 2, 1. EXACT.
-    double (*distance[FORMATS])(const void *a, const void *b, size_t n);
+    // Meanwhile fetches `next`, a row like b that is read soon.
+    double (*distance[FORMATS])(const void *a, const void *b, const void *next, size_t n);
 
     // row_i = h[j / width] + w[j % width] with j = first + i, i < n: a function of a key's two positions as
     // the sum of one of each. EXACT.
@@ -183,6 +184,9 @@ struct kernels {
     // |weight| + u |y_i|, and far less in practice: sums run in at least 8 partial sums.
     void (*layernorm_f32)(float *y, const float *x, const float *weight, const float *bias,
                           size_t n, float eps);
+
+    // y_i += x_i for i < n. Meanwhile fetches `next`, n values that are read soon. EXACT.
+    void (*add_f32)(float *y, const float *x, const float *next, size_t n);
 
     // In place over n values.
     void (*activation_f32[ACTIVATIONS])(float *x, size_t n);

@@ -1,4 +1,4 @@
-// LayerNorm (Ba et al. 2016) of one row, plain C.
+// What happens to a row of the residual stream: sums, and LayerNorm (Ba et al. 2016); plain C.
 #include <math.h>
 
 #include "kernels/kernels.h"
@@ -22,6 +22,12 @@ static void layernorm(float *y, const float *x, const float *weight, const float
     for (size_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
+static void add(float *y, const float *x, const float *next, size_t n) {
+    (void)next;
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
 void norm_init_c(struct kernels *table) {
+    table->add_f32 = add;
     table->layernorm_f32 = layernorm;
 }

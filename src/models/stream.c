@@ -13,10 +13,6 @@
 // changed is not summed again.
 enum { ROW_SETTLED, ROW_BEHIND, ROW_LIVE };
 
-static void add_row(float *to, const float *from, size_t d) {
-    for (size_t i = 0; i < d; i++) to[i] += from[i];
-}
-
 static float *stream_row(const struct stream *stream, size_t i) {
     return stream->encoder->x + i * stream->encoder->geometry->d;
 }
@@ -26,18 +22,25 @@ static const float *buffer_row(const struct stream *stream, size_t buffer, size_
     return (buffer % 2 ? block->mlp : block->proj) + i * stream->encoder->geometry->d;
 }
 
+// x += the buffer's row i; the next row will be wanted soon.
+static void add_row(const struct stream *stream, size_t buffer, size_t i, float *x) {
+    const struct encoder *encoder = stream->encoder;
+    encoder->context->kernels.add_f32(
+        x, buffer_row(stream, buffer, i),
+        buffer_row(stream, buffer, min_size(i + 1, encoder->tokens - 1)), encoder->geometry->d);
+}
+
 static void sum_row(const struct stream *stream, size_t i, size_t buffers, float *x) {
     const size_t d = stream->encoder->geometry->d;
     memcpy(x, stream->embedded + i * d, d * sizeof *x);
-    for (size_t k = 0; k < buffers; k++) add_row(x, buffer_row(stream, k, i), d);
+    for (size_t k = 0; k < buffers; k++) add_row(stream, k, i, x);
 }
 
 // Row i of x with `buffers` of them, one more than before, where it is not settled.
 static void advance_row(const struct stream *stream, size_t i, size_t buffers) {
-    const size_t d = stream->encoder->geometry->d;
     if (stream->rows[i] == ROW_SETTLED) return;
     if (stream->rows[i] == ROW_LIVE) {
-        add_row(stream_row(stream, i), buffer_row(stream, buffers - 1, i), d);
+        add_row(stream, buffers - 1, i, stream_row(stream, i));
         return;
     }
     sum_row(stream, i, buffers, stream_row(stream, i));

@@ -27,7 +27,8 @@ static void measure_task(void *argument, size_t task, size_t thread, void *scrat
         } else if (moves) {
             source->read(source->argument, i, scratch);
             gate->squares[i] = run->exec->kernels->distance[gate->u.format](
-                scratch, rows_at(gate->u, i), gate->width);
+                scratch, rows_at(gate->u, i), rows_at(gate->u, min_size(i + 1, gate->n - 1)),
+                gate->width);
         }
     }
 }
@@ -43,7 +44,7 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
         void *u = rows_at(gate->u, row);
         run->source->read(run->source->argument, row, u);
         // Zero, or NaN where a number is not finite.
-        gate->squares[row] = run->exec->kernels->distance[gate->u.format](u, u, gate->width);
+        gate->squares[row] = run->exec->kernels->distance[gate->u.format](u, u, u, gate->width);
     }
 }
 

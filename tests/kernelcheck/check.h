@@ -41,6 +41,7 @@ void check_encode_weights(struct check *check);
 void check_finish(struct check *check);
 void check_activation(struct check *check);
 double time_activation(struct check *check);
+void check_add(struct check *check);
 void check_norm(struct check *check);
 double time_norm(struct check *check);
 

@@ -160,6 +160,21 @@ static void check_norm_row(struct check *check, size_t n, float centre, float sp
     free(bias);
 }
 
+// A sum of two floats, rounded once.
+void check_add(struct check *check) {
+    for (size_t n = 0; n <= 100; n++) {
+        float *x = make_floats(n), *y = make_floats(n), *truth = make_floats(n);
+        random_floats(&check->random, x, n, -3.0f, 3.0f);
+        random_floats(&check->random, y, n, -3.0f, 3.0f);
+        for (size_t i = 0; i < n; i++) truth[i] = (float)((double)x[i] + (double)y[i]);
+        check->kernels->add_f32(y, x, x, n);
+        expect(check, memcmp(y, truth, n * sizeof *y) != 0, 0.0, "n %zu %zu %zu", n, 0, 0);
+        free(x);
+        free(y);
+        free(truth);
+    }
+}
+
 void check_norm(struct check *check) {
     for (size_t n = 1; n <= 800; n += n < 70 ? 1 : 61) {
         check_norm_row(check, n, 0.0f, 1.0f, 1e-12f);

@@ -30,12 +30,13 @@ static void store_sums(double out[DISTANCE_SUMS], const struct sums *sums) {
     for (size_t i = 0; i < 4; i++) _mm256_storeu_pd(out + 4 * i, sums->part[i]);
 }
 
-static double distance_f32(const void *a, const void *b, size_t n) {
-    const float *x = a, *y = b;
+static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
+    const float *x = a, *y = b, *z = next;
     const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
     struct sums sums = {
         {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()}};
     for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {
+        _mm_prefetch(z + i, _MM_HINT_T0);
         add_eight(&sums, 0, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
         add_eight(&sums, 1, _mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
     }
@@ -48,12 +49,13 @@ static double distance_f32(const void *a, const void *b, size_t n) {
     return distance_total(total);
 }
 
-static double distance_bf16(const void *a, const void *b, size_t n) {
-    const uint16_t *x = a, *y = b;
+static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
+    const uint16_t *x = a, *y = b, *z = next;
     const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
     struct sums sums = {
         {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()}};
     for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {
+        _mm_prefetch(z + i, _MM_HINT_T0);
         add_eight(&sums, 0, load_bf16(x + i), load_bf16(y + i));
         add_eight(&sums, 1, load_bf16(x + i + 8), load_bf16(y + i + 8));
     }

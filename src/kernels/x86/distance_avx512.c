@@ -25,13 +25,14 @@ static inline __m256 odd(__m256i bf16) {
     return _mm256_castsi256_ps(_mm256_and_si256(bf16, _mm256_set1_epi32((int)0xffff0000u)));
 }
 
-static double distance_f32(const void *a, const void *b, size_t n) {
-    const float *x = a, *y = b;
+static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
+    const float *x = a, *y = b, *z = next;
     const size_t whole = n / 16 * 16;
     const __mmask16 there = first_avx512(n - whole);
     const __mmask8 first = (__mmask8)there, second = (__mmask8)(there >> 8);
     __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
     for (size_t i = 0; i < whole; i += 16) {
+        _mm_prefetch(z + i, _MM_HINT_T0);
         low = add_eight(low, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
         high = add_eight(high, _mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
     }
@@ -42,12 +43,13 @@ static double distance_f32(const void *a, const void *b, size_t n) {
     return total(low, high);
 }
 
-static double distance_bf16(const void *a, const void *b, size_t n) {
-    const uint16_t *x = a, *y = b;
+static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
+    const uint16_t *x = a, *y = b, *z = next;
     const size_t whole = n / 16 * 16;
     const __mmask16 there = first_avx512(n - whole);
     __m512d evens = _mm512_setzero_pd(), odds = _mm512_setzero_pd();
     for (size_t i = 0; i < whole; i += 16) {
+        _mm_prefetch(z + i, _MM_HINT_T0);
         const __m256i u = _mm256_loadu_epi16(x + i), v = _mm256_loadu_epi16(y + i);
         evens = add_eight(evens, even(u), even(v));
         odds = add_eight(odds, odd(u), odd(v));

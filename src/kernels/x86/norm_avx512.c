@@ -63,6 +63,21 @@ static void layernorm(float *y, const float *x, const float *weight, const float
     }
 }
 
+static void add(float *y, const float *x, const float *next, size_t n) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        _mm_prefetch(next + i, _MM_HINT_T0);
+        _mm512_storeu_ps(y + i, _mm512_add_ps(_mm512_loadu_ps(y + i), _mm512_loadu_ps(x + i)));
+    }
+    if (i < n) {
+        const __mmask16 there = first_avx512(n - i);
+        const __m512 sum =
+            _mm512_add_ps(_mm512_maskz_loadu_ps(there, y + i), _mm512_maskz_loadu_ps(there, x + i));
+        _mm512_mask_storeu_ps(y + i, there, sum);
+    }
+}
+
 void norm_init_avx512(struct kernels *table) {
+    table->add_f32 = add;
     table->layernorm_f32 = layernorm;
 }
