@@ -166,7 +166,7 @@ struct snapshot_header {
     uint64_t identity, checksum;
 };
 
-static const char MAGIC[8] = "VDTSTAT2";
+static const char MAGIC[8] = "VDTSTAT3";
 
 // FNV-1a, eight bytes at a time.
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t bytes) {

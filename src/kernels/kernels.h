@@ -66,13 +66,22 @@ enum { CACHE_LINE = 64 }; // bytes
 // complete, in ascending order, some at a time: they are in the nearest cache then, and whoever finishes them
 // stores under the next rows' products.
 struct upcoming {
-    const unsigned char *panel; // as large as the product's own; NULL: none
-    const unsigned char *rows;  // row i at rows + i * bytes
-    size_t bytes, width;        // width: bytes of a row; 0: no rows
+    const unsigned char
+        *panel; // as large as the product's own; of several, as many after it; NULL: none
+    const unsigned char *rows; // row i at rows + i * bytes
+    size_t bytes, width;       // width: bytes of a row; 0: no rows
     void (*complete)(const void *argument, size_t first,
                      size_t rows); // NULL: nobody; else n <= panel
     const void *argument;
 };
+
+// What comes after a product's next panel, of so many bytes.
+static inline const struct upcoming *
+upcoming_after_panel(struct upcoming *next, const struct upcoming *upcoming, size_t bytes) {
+    *next = *upcoming;
+    if (next->panel) next->panel += bytes;
+    return next;
+}
 
 // A row's running statistics in the online softmax (Milakov & Gimelshein 2018): a reference maximum and the sum of
 // exp(logit - max). Starts as {-INFINITY, 0}.

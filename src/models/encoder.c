@@ -95,8 +95,7 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
     return shape;
 }
 
-// The row that all padding is.
-static void set_padding(struct encoder *encoder, size_t block) {
+void encoder_set_padding(struct encoder *encoder, size_t block) {
     const size_t bytes = encoder->qkv.bytes;
     memcpy(rows_at(encoder->qkv, encoder->options.clips * encoder->tokens),
            encoder->padding + block * bytes, bytes);
@@ -127,7 +126,7 @@ static void run_block(struct encoder *encoder, size_t i) {
     const bool few = encoder->read_rows > 0 && i + 1 == encoder->weights->n_blocks;
     struct attention_shape shape = encoder_attention_shape(encoder, i);
     note_layer(encoder, i);
-    if (shape.key_rows) set_padding(encoder, i);
+    if (shape.key_rows) encoder_set_padding(encoder, i);
     if (few) {
         shape.q_starts = encoder->read_starts;
         shape.queries = encoder->read_queries;

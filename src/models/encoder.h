@@ -123,6 +123,9 @@ struct patch_embed encoder_patch_embed(const struct encoder *encoder);
 // How the rows of the sequence attend in a block.
 struct attention_shape encoder_attention_shape(const struct encoder *encoder, size_t block);
 
+// Sets the row of qkv behind all tokens: what the block makes of padding.
+void encoder_set_padding(struct encoder *encoder, size_t block);
+
 // Multiply-adds of one dense clip, by formula: linear layers, attention products, patch embedding, head.
 uint64_t encoder_macs(const struct encoder *encoder);
 

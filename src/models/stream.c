@@ -88,6 +88,11 @@ static size_t window_of(const struct encoder *encoder, size_t token) {
            token % encoder->grid.w / windows->side;
 }
 
+// Whether a window holds a row that passed.
+static bool window_is_fresh(const struct stream *stream, size_t window) {
+    return stream->fresh_starts[window] < stream->fresh_starts[window + 1];
+}
+
 // Whether attention's output may differ from the last step's in row i: where its window holds a row that passed,
 // and everywhere where all rows meet.
 static bool moves_mixed(void *argument, size_t i) {
@@ -96,7 +101,7 @@ static bool moves_mixed(void *argument, size_t i) {
     const struct gate *gate = &step->block->qkv_gate;
     if (!stream->settled || gate->picked == 0) return !stream->settled;
     return !step->windowed || gate->picked == gate->n ||
-           stream->touched[window_of(stream->encoder, i)];
+           window_is_fresh(stream, window_of(stream->encoder, i));
 }
 
 static void norm_row(const struct block_step *step, size_t i, void *row, const struct norm *norm,
@@ -154,47 +159,41 @@ static void delta_row(void *argument, size_t i, void *row) {
 
 /* ---- attention ----------------------------------------------------------------------------- */
 
-// The windows that hold a token of index, as sequences.
-static size_t list_windows(struct stream *stream, const uint32_t *index, size_t n) {
-    const struct windows *all = &stream->encoder->windows;
-    struct windows *some = &stream->windows;
-    const size_t total = all->rows * all->columns, keys = all->side * all->side;
-    size_t count = 0;
-    memset(stream->touched, 0, total * sizeof *stream->touched);
-    for (size_t i = 0; i < n; i++) stream->touched[window_of(stream->encoder, index[i])] = true;
-    some->q_starts[0] = some->k_starts[0] = 0;
-    for (size_t i = 0; i < total; i++) {
-        if (!stream->touched[i]) continue;
-        const size_t queries = all->q_starts[i + 1] - all->q_starts[i];
-        memcpy(some->queries + some->q_starts[count], all->queries + all->q_starts[i],
-               queries * sizeof *some->queries);
-        memcpy(some->key_rows + count * keys, all->key_rows + i * keys,
-               keys * sizeof *some->key_rows);
-        some->q_starts[count + 1] = some->q_starts[count] + queries;
-        some->k_starts[count + 1] = (count + 1) * keys;
-        count++;
+// Rows index[0..n) of all, dealt to their windows in their order.
+static struct fresh_rows deal_to_windows(struct stream *stream, struct rows qkv,
+                                         const uint32_t *index, size_t n) {
+    const struct encoder *encoder = stream->encoder;
+    const struct windows *windows = &encoder->windows;
+    const size_t side = windows->side, count = windows->rows * windows->columns;
+    size_t *starts = stream->fresh_starts;
+    memset(starts, 0, (count + 1) * sizeof *starts);
+    for (size_t i = 0; i < n; i++) starts[window_of(encoder, index[i]) + 1]++;
+    for (size_t i = 0; i < count; i++) starts[i + 1] += starts[i];
+    for (size_t i = 0; i < n; i++) { // a start moves on to its window's end
+        const size_t y = index[i] / encoder->grid.w, x = index[i] % encoder->grid.w;
+        const size_t at = starts[window_of(encoder, index[i])]++;
+        stream->fresh_rows[at] = (uint32_t)i;
+        stream->fresh_positions[at] = (uint32_t)(y % side * side + x % side);
     }
-    return count;
+    memmove(starts + 1, starts, count * sizeof *starts);
+    starts[0] = 0;
+    return (struct fresh_rows){qkv, starts, stream->fresh_rows, stream->fresh_positions};
 }
 
 // Attention in full, over what holds a changed token.
-static void attend_full(struct stream *stream, struct stream_block *block,
-                        struct attention_shape *shape) {
+static void attend_full(struct stream *stream, size_t i, const struct attention_shape *shape) {
     struct encoder *encoder = stream->encoder;
+    const struct stream_block *block = &stream->blocks[i];
     const struct gate *gate = &block->qkv_gate;
-    const size_t d = encoder->geometry->d;
+    const size_t starts[2] = {0, gate->picked};
+    struct fresh_rows fresh = {encoder->qkv, starts, NULL, gate->index};
     if (gate->picked == 0) return;
-    ops_scatter(&encoder->exec, block->qkv, gate->index, encoder->qkv, gate->picked,
-                block->qkv.bytes);
-    if (shape->key_rows && gate->picked < gate->n) {
-        shape->n_sequences = list_windows(stream, gate->index, gate->picked);
-        shape->q_starts = stream->windows.q_starts;
-        shape->k_starts = stream->windows.k_starts;
-        shape->queries = stream->windows.queries;
-        shape->key_rows = stream->windows.key_rows;
-    }
-    ops_attention(&encoder->exec, block->mixed, block->qkv, rows_columns(block->qkv, d),
-                  rows_columns(block->qkv, 2 * d), shape, encoder->panels);
+    if (gate->picked == gate->n && shape->key_rows) encoder_set_padding(encoder, i);
+    if (gate->picked == gate->n)
+        fresh = (struct fresh_rows){encoder->qkv, shape->k_starts, shape->key_rows, NULL};
+    else if (shape->key_rows)
+        fresh = deal_to_windows(stream, encoder->qkv, gate->index, gate->picked);
+    ops_attention_kept(&encoder->exec, block->mixed, block->kept, &fresh, shape);
 }
 
 // Brings the block's attention up to date with the rows of q, k, v in encoder->qkv. Returns the pairs of row
@@ -204,25 +203,26 @@ static uint64_t attend(struct stream *stream, size_t i) {
     struct stream_block *block = &stream->blocks[i];
     struct attention_shape shape = encoder_attention_shape(encoder, i);
     const struct gate *gate = &block->qkv_gate;
-    if (block->kind == STREAM_FULL) {
-        attend_full(stream, block, &shape);
+    struct exec *exec = &encoder->exec;
+    switch (block->kind) {
+    case STREAM_FULL: attend_full(stream, i, &shape); return 0;
+    case STREAM_EXACT:
+        if (!stream->first) {
+            return exact_attention_update(exec, &block->exact, encoder->qkv, gate->index,
+                                          gate->picked, &shape);
+        }
+        exact_attention_flush(exec, &block->exact, encoder->qkv, &shape);
+        return 0;
+    case STREAM_DELTA:
+        if (!stream->first) {
+            delta_attention_update(exec, &block->delta, block->qkv, encoder->qkv, gate->index,
+                                   gate->picked, &shape);
+            return 0;
+        }
+        ops_scatter(exec, block->qkv, gate->index, encoder->qkv, gate->picked, block->qkv.bytes);
+        delta_attention_flush(exec, &block->delta, block->qkv, &shape);
         return 0;
     }
-    if (block->kind == STREAM_EXACT && !stream->first) {
-        return exact_attention_update(&encoder->exec, &block->exact, block->qkv, encoder->qkv,
-                                      gate->index, gate->picked, &shape);
-    }
-    if (block->kind == STREAM_DELTA && !stream->first) {
-        delta_attention_update(&encoder->exec, &block->delta, block->qkv, encoder->qkv, gate->index,
-                               gate->picked, &shape);
-        return 0;
-    }
-    ops_scatter(&encoder->exec, block->qkv, gate->index, encoder->qkv, gate->picked,
-                block->qkv.bytes);
-    if (block->kind == STREAM_EXACT)
-        exact_attention_flush(&encoder->exec, &block->exact, block->qkv, &shape);
-    else
-        delta_attention_flush(&encoder->exec, &block->delta, block->qkv, &shape);
     return 0;
 }
 
@@ -365,10 +365,6 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
     for (size_t i = 0; i < blocks; i++) {
         const int status = context_progress(encoder->context, "run", i, blocks, error);
         if (status) return status;
-        if (stream->first && stream->blocks[i].qkv.data && encoder->padding) {
-            const struct rows qkv = stream->blocks[i].qkv;
-            memcpy(rows_at(qkv, encoder->tokens), encoder->padding + i * qkv.bytes, qkv.bytes);
-        }
         choose_r(stream, i);
         r += stream->options.policy.r;
         run_block(stream, i, features);

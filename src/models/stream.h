@@ -36,10 +36,12 @@ enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
 struct stream_block {
     enum stream_kind kind;
     struct gate qkv_gate, proj_gate, mlp_gate;
-    struct rows qkv;   // (N + 1, 3D) buffered; the last row is padding
-    struct rows mixed; // (N, D) attention's output where it is computed in full
     float *proj, *mlp; // (N, D) buffers
+    // q, k and v, and what attention made of them:
+    unsigned char *kept; // in full
+    struct rows mixed;   // (N, D)
     struct exact_attention exact;
+    struct rows qkv; // (N, 3D), for delta
     struct delta_attention delta;
 };
 
@@ -65,13 +67,13 @@ struct stream {
     float *window; // (snippets, D) class tokens of the last snippets, the oldest first; state
     struct stream_block *blocks;
     // Workspace.
-    uint8_t *rows;          // (N) how far x is, row by row
-    bool settled;           // x, and the squares of the gates, are those of the last step
-    uint32_t *index;        // (N)
-    double *squares;        // (N) of the pixel test
-    uint64_t *keys;         // (N)
-    struct windows windows; // those in which something changed
-    bool *touched;          // (windows)
+    uint8_t *rows;        // (N) how far x is, row by row
+    bool settled;         // x, and the squares of the gates, are those of the last step
+    uint32_t *index;      // (N)
+    double *squares;      // (N) of the pixel test
+    uint64_t *keys;       // (N)
+    size_t *fresh_starts; // (windows + 1) rows of q, k and v that are new, by window:
+    uint32_t *fresh_rows, *fresh_positions; // (N) as fresh_rows has them
     // Of the last step.
     uint32_t *updated; // (3 blocks) tokens that passed each gate, in the order of execution
     double begun_ms;   // when it began

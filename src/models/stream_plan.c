@@ -66,16 +66,33 @@ static enum format format_before(const struct gemm *w) {
     return gemm_format(w) == FORMAT_BF16 ? FORMAT_BF16 : FORMAT_F32;
 }
 
+static unsigned char *take_kept(const struct stream *stream, size_t block, struct arena *arena) {
+    const struct encoder *encoder = stream->encoder;
+    const struct windows *windows = &encoder->windows;
+    const size_t heads = encoder->geometry->heads, d = encoder->geometry->d / heads;
+    const bool windowed = windows->side > 0 && encoder->geometry->windowed[block];
+    const size_t sequences = windowed ? windows->rows * windows->columns : 1;
+    const size_t keys = windowed ? sequences * windows->side * windows->side : encoder->tokens;
+    size_t bytes = 0;
+    if (!ops_kept_bytes(&bytes, &encoder->context->kernels, encoder->qkv.format,
+                        encoder->int8_scores, keys, sequences, heads, d))
+        arena->overflow = true;
+    return arena_take(arena, bytes, 1);
+}
+
 static void layout_attention(struct stream *stream, struct stream_block *block, size_t i,
                              struct arena *arena) {
     const struct encoder *encoder = stream->encoder;
     const size_t n = encoder->tokens, d = encoder->geometry->d, heads = encoder->geometry->heads;
-    block->qkv = take_rows(arena, n + 1, 3 * d, encoder->qkv.format);
     size_t pairs = 0;
     block->kind = kind_of(stream, i);
     switch (block->kind) {
-    case STREAM_FULL: block->mixed = take_rows(arena, n, d, encoder->mixed.format); break;
+    case STREAM_FULL:
+        block->kept = take_kept(stream, i, arena);
+        block->mixed = take_rows(arena, n, d, encoder->mixed.format);
+        break;
     case STREAM_EXACT:
+        block->exact.kept = take_kept(stream, i, arena);
         block->exact.n = n;
         block->exact.o = arena_take_floats(arena, n, d);
         block->exact.max = arena_take_floats(arena, heads, n);
@@ -84,6 +101,7 @@ static void layout_attention(struct stream *stream, struct stream_block *block, 
         break;
     case STREAM_DELTA:
         if (!checked_multiply(&pairs, n, n)) arena->overflow = true;
+        block->qkv = take_rows(arena, n, 3 * d, encoder->qkv.format);
         block->delta.n = n;
         block->delta.b = arena_take_floats(arena, heads, pairs);
         block->delta.a = arena_take_floats(arena, heads, pairs);
@@ -165,16 +183,12 @@ static void layout_panels(struct stream *stream, struct arena *arena) {
 }
 
 static void layout_windows(struct stream *stream, struct arena *arena) {
-    const struct windows *all = &stream->encoder->windows;
-    struct windows *windows = &stream->windows;
-    const size_t n = all->rows * all->columns;
-    if (all->side == 0) return;
-    windows->side = all->side;
-    windows->q_starts = arena_take(arena, n + 1, sizeof *windows->q_starts);
-    windows->k_starts = arena_take(arena, n + 1, sizeof *windows->k_starts);
-    windows->queries = arena_take(arena, stream->encoder->patches, sizeof *windows->queries);
-    windows->key_rows = arena_take(arena, n, all->side * all->side * sizeof *windows->key_rows);
-    stream->touched = arena_take(arena, n, sizeof *stream->touched);
+    const struct windows *windows = &stream->encoder->windows;
+    const size_t n = windows->rows * windows->columns, tokens = stream->encoder->tokens;
+    if (windows->side == 0) return;
+    stream->fresh_starts = arena_take(arena, n + 1, sizeof *stream->fresh_starts);
+    stream->fresh_rows = arena_take(arena, tokens, sizeof *stream->fresh_rows);
+    stream->fresh_positions = arena_take(arena, tokens, sizeof *stream->fresh_positions);
 }
 
 void stream_layout(struct stream *stream, struct arena *arena) {

@@ -1,5 +1,5 @@
 // The inside of attention, for the operations that attend: a head's panels of keys and values, and tiles
-// of queries that pass over them. ops_attention.c is the dense one and defines these.
+// of queries that pass over them. attention_panels.c and ops_attention.c, the dense one, define these.
 #ifndef VIDETTE_OPS_ATTENTION_TILE_H
 #define VIDETTE_OPS_ATTENTION_TILE_H
 
@@ -14,12 +14,22 @@ struct attention {
     const struct attention_shape *shape;
     enum format format; // of q, k, v and, but for int8 scores, the products
     struct rows y, q, k, v;
-    unsigned char *panels;
+    unsigned char *panels;          // workspace; or what is kept, which stands for q, k and v
+    const struct fresh_rows *fresh; // that go there; NULL: panels are packed
 };
 
 // Attention of the rows of qkv (N, 3D) to each other, without y and panels.
 struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
                                   const struct attention_shape *shape);
+
+// What is kept (ops_kept_bytes), without y.
+struct attention attention_of_kept(struct exec *exec, unsigned char *kept, enum format format,
+                                   const struct attention_shape *shape);
+
+// The format of queries and keys.
+static inline enum format attention_score_format(const struct attention *run) {
+    return run->shape->int8_scores ? FORMAT_I8 : run->format;
+}
 
 // Query rows of a tile.
 static inline size_t attention_query_rows(const struct attention *run) {
@@ -70,6 +80,26 @@ unsigned char *attention_head_panels(const struct attention *run, size_t sequenc
 void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
                     struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch);
 
+/* ---- what is kept -------------------------------------------------------------------------- */
+
+// Bytes of one head's queries and panels of n keys, and where those of (sequence, head) start.
+size_t attention_kept_bytes(const struct attention *run, size_t n);
+unsigned char *attention_kept_head(const struct attention *run, size_t sequence, size_t head);
+
+enum { KEPT_ROWS = 32 }; // moved at a time, at most
+
+struct kept_row {
+    size_t row;      // of qkv
+    size_t position; // in the sequence
+};
+
+// Of a kept head of n_keys keys: n rows of qkv (.., 3D) become its queries, keys and values (put), or get what stands
+// there of keys and values.
+void attention_put(const struct attention *run, unsigned char *kept, size_t n_keys, struct rows qkv,
+                   const struct kept_row *rows, size_t n, size_t head);
+void attention_get(const struct attention *run, const unsigned char *kept, size_t n_keys,
+                   struct rows qkv, const struct kept_row *rows, size_t n, size_t head);
+
 /* ---- tiles --------------------------------------------------------------------------------- */
 
 // A tile's memory in a thread's scratch; behind it lie o (TILE, d), q (TILE rows), then the relative logits of the
@@ -92,13 +122,32 @@ struct tile {
 // Packing uses the same memory for a panel's worth of rows of at most 64 columns of panel.
 _Static_assert(sizeof(struct tile) >= 64 * ATTENTION_MAX_D * sizeof(float), "room for a panel");
 
+// Memory that is read soon: products fetch it as they go, part by part. A line with each lane costs nothing; fetched all
+// at once, lines wait for each other as long as they would have been waited for.
+struct soon {
+    struct {
+        const unsigned char *at, *end;
+    } parts[2];
+};
+
 // A tile's queries and a head's keys and values.
 struct pass {
     size_t rows;
+    const unsigned char *queries; // that are kept, by position; NULL: rows of q
     const unsigned char *keys, *values;
     size_t n;          // keys
     const float *bias; // of the first key; may be NULL
+    struct soon *soon; // may be NULL
 };
+
+// Those of a head: packed, or kept.
+struct pass attention_packed_pass(const struct attention *run, const unsigned char *panels,
+                                  size_t n);
+struct pass attention_kept_pass(const struct attention *run, const unsigned char *kept, size_t n);
+
+// What a product with panels of so many lanes in all fetches of `soon`, in *upcoming; NULL: nothing.
+const struct upcoming *attention_fetch_soon(const struct attention *run, struct soon *soon,
+                                            size_t lanes, struct upcoming *upcoming);
 
 // Sets the pointers into the memory behind the tile.
 void attention_place_tile(struct tile *tile, const struct attention_shape *shape);
@@ -114,16 +163,18 @@ struct relative_row attention_relative_row(const struct relative_positions *rela
                                            const struct tile *tile, size_t row);
 
 // Scores of the tile's first `rows` queries with keys [first, first + some) of a head's panels (and on to a whole
-// vector), first at the beginning of one; `started`: on top of what stands there.
+// vector), first at the beginning of one; `started`: on top of what stands there. soon may be NULL.
 void attention_score(const struct attention *run, struct tile *tile, size_t rows,
-                     const unsigned char *keys, size_t first, size_t some, bool started);
+                     const unsigned char *keys, size_t first, size_t some, bool started,
+                     struct soon *soon);
 
 // Attends from positions[i], rows[i], i < pass->rows, to all keys: leaves o (unnormalised) and state.
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head);
 
-// The tile's query i, a head's columns of row rows[i] of q.
-void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head);
+// The tile's query i: a head's columns of row rows[i] of q, or that at positions[i] of those that are kept.
+void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head,
+                          const unsigned char *kept_queries);
 
 void attention_scale_row(float *row, size_t n, float factor);
 

@@ -170,6 +170,25 @@ void ops_encode_scores(struct exec *exec, struct rows q, struct rows k, size_t r
 void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
                    const struct attention_shape *shape, void *panels);
 
+// q, k and v of a block that are kept from step to step as tiles read them: head by head, sequence by sequence, the
+// queries, then the panels of keys and values. A step writes the rows that are new; nothing is gathered or packed
+// again. Begins as zeros, aligned to 64. False on overflow.
+bool ops_kept_bytes(size_t *bytes, const struct kernels *kernels, enum format format,
+                    bool int8_scores, size_t n_keys, size_t n_sequences, size_t heads, size_t d);
+
+// Rows that are new in it.
+struct fresh_rows {
+    struct rows qkv; // (.., 3D), as ops_attention takes them
+    const size_t
+        *starts; // (n_sequences + 1) sequence b gets fresh rows starts[b] .. starts[b + 1] - 1:
+    const uint32_t *rows;      // row rows[j] of qkv (NULL: row j)
+    const uint32_t *positions; // as its key positions[j] (NULL: its keys in their order)
+};
+
+// Writes the fresh rows; then all queries of the sequences that got any attend: their rows of y (N, D).
+void ops_attention_kept(struct exec *exec, struct rows y, unsigned char *kept,
+                        const struct fresh_rows *fresh, const struct attention_shape *shape);
+
 // Bytes of workspace for n_keys key rows in n_sequences sequences; false on overflow.
 bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                           size_t n_keys, size_t n_sequences, size_t heads, size_t d);

@@ -15,129 +15,6 @@
 
 #include "core/checked.h"
 
-struct attention attention_of_qkv(struct exec *exec, struct rows qkv,
-                                  const struct attention_shape *shape) {
-    const size_t width = shape->heads * shape->d;
-    return (struct attention){.exec = exec,
-                              .kernels = exec->kernels,
-                              .shape = shape,
-                              .format = qkv.format,
-                              .q = qkv,
-                              .k = rows_columns(qkv, width),
-                              .v = rows_columns(qkv, 2 * width)};
-}
-
-/* ---- panels -------------------------------------------------------------------------------- */
-
-static enum format score_format(const struct attention *run) {
-    return run->shape->int8_scores ? FORMAT_I8 : run->format;
-}
-
-// Bytes that n keys, whole panels of them, take.
-static size_t key_bytes(const struct attention *run, size_t n) {
-    return n * format_row_lanes(score_format(run), run->shape->d) * LANE_BYTES;
-}
-
-size_t attention_key_bytes(const struct attention *run, size_t n) {
-    return key_bytes(run, ceil_div(n, run->kernels->panel) * run->kernels->panel);
-}
-
-static size_t value_bytes(const struct attention *run, size_t n) {
-    const size_t panel = run->kernels->panel;
-    return ceil_div(run->shape->d, panel) * panel * format_lanes(run->format, n) * LANE_BYTES;
-}
-
-size_t attention_head_bytes(const struct attention *run, size_t n) {
-    return attention_key_bytes(run, n) + value_bytes(run, n);
-}
-
-bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
-                          size_t n_keys, size_t n_sequences, size_t heads, size_t d) {
-    // Each sequence rounds its keys up to whole panels, and its values to whole lanes.
-    size_t keys, key_lanes, columns, value_lanes, lanes;
-    const size_t most_lanes = max_size(format_lanes(format, d), format_row_lanes(FORMAT_I8, d));
-    return checked_multiply(&keys, n_sequences, kernels->panel) &&
-           checked_add(&keys, keys, n_keys) && checked_multiply(&key_lanes, keys, most_lanes) &&
-           checked_round_up(&columns, d, kernels->panel) &&
-           checked_add(&value_lanes, format_lanes(format, n_keys), n_sequences) &&
-           checked_multiply(&value_lanes, value_lanes, columns) &&
-           checked_add(&lanes, key_lanes, value_lanes) && checked_multiply(&lanes, lanes, heads) &&
-           checked_multiply(bytes, lanes, LANE_BYTES);
-}
-
-// Where the panels of (sequence, head) start. Those of earlier sequences come first; an upper bound of
-// their size (a panel more keys and a lane more values each) keeps the offset a formula.
-unsigned char *attention_head_panels(const struct attention *run, size_t sequence, size_t head) {
-    const struct attention_shape *shape = run->shape;
-    const size_t panel = run->kernels->panel, first = shape->k_starts[sequence];
-    const size_t n = shape->k_starts[sequence + 1] - first;
-    const size_t value_lanes =
-        (format_lanes(run->format, first) + sequence) * ceil_div(shape->d, panel) * panel;
-    const size_t before = key_bytes(run, first + sequence * panel) + value_lanes * LANE_BYTES;
-    return run->panels + before * shape->heads + attention_head_bytes(run, n) * head;
-}
-
-// `bytes` of some rows from a column on, one after the other in `out`.
-static void gather(unsigned char *out, struct rows rows, const uint32_t *index, size_t some,
-                   size_t column, size_t bytes) {
-    for (size_t i = 0; i < some; i++)
-        memcpy(out + i * bytes, attention_row(rows, index[i], column), bytes);
-}
-
-// Rows that do not lie side by side are packed a panel's worth at a time, through scratch memory.
-static void pack_keys(const struct attention *run, unsigned char *panels, struct rows k,
-                      const uint32_t *index, size_t n, size_t head, unsigned char *scratch) {
-    const struct kernels *kernels = run->kernels;
-    const size_t d = run->shape->d, panel = kernels->panel;
-    const enum format format = score_format(run);
-    const size_t row_bytes = format_row_bytes(format, d), lanes = format_row_lanes(format, d);
-    if (!index) {
-        kernels->pack_rows(panels, attention_row(k, 0, head * d), k.bytes, n, lanes);
-        return;
-    }
-    for (size_t first = 0; first < n; first += panel) {
-        const size_t some = min_size(panel, n - first);
-        gather(scratch, k, index + first, some, head * d, row_bytes);
-        kernels->pack_rows(panels + key_bytes(run, first), scratch, row_bytes, some, lanes);
-    }
-}
-
-static void pack_values(const struct attention *run, unsigned char *panels, struct rows v,
-                        const uint32_t *index, size_t n, size_t head, unsigned char *scratch) {
-    const struct kernels *kernels = run->kernels;
-    const enum format format = run->format;
-    const size_t d = run->shape->d, panel = kernels->panel, element = format_bytes(format);
-    const size_t panel_bytes = format_lanes(format, n) * panel * LANE_BYTES;
-    if (!index) {
-        kernels->pack_columns[format](panels, attention_row(v, 0, head * d), v.bytes / element, n,
-                                      d);
-        return;
-    }
-    for (size_t first = 0; first < n; first += panel) {
-        const size_t some = min_size(panel, n - first);
-        unsigned char *to = panels + format_lanes(format, first) * panel * LANE_BYTES;
-        gather(scratch, v, index + first, some, head * d, d * element);
-        for (size_t column = 0; column < d; column += panel, to += panel_bytes)
-            kernels->pack_columns[format](to, scratch + column * element, d, some,
-                                          min_size(panel, d - column));
-    }
-}
-
-void attention_pack(const struct attention *run, unsigned char *panels, struct rows k,
-                    struct rows v, const uint32_t *index, size_t n, size_t head, void *scratch) {
-    pack_keys(run, panels, k, index, n, head, scratch);
-    pack_values(run, panels + attention_key_bytes(run, n), v, index, n, head, scratch);
-}
-
-static void pack_head(const struct attention *run, unsigned char *panels, size_t sequence,
-                      size_t head, void *scratch) {
-    const struct attention_shape *shape = run->shape;
-    const size_t first = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - first;
-    const uint32_t *index = shape->key_rows ? shape->key_rows + first : NULL;
-    attention_pack(run, panels, index ? run->k : rows_from(run->k, first),
-                   index ? run->v : rows_from(run->v, first), index, n, head, scratch);
-}
-
 /* ---- tiles --------------------------------------------------------------------------------- */
 
 // Columns of a product whose first n are wanted: where they end within a vector, kernels are slower, and panels
@@ -178,11 +55,14 @@ void attention_place_tile(struct tile *tile, const struct attention_shape *shape
     tile->w = tile->h + relative_floats(shape->relative->height);
 }
 
-void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head) {
-    const size_t d = run->shape->d;
+void attention_take_query(const struct attention *run, struct tile *tile, size_t i, size_t head,
+                          const unsigned char *kept_queries) {
+    const size_t d = run->shape->d, bytes = format_row_bytes(attention_score_format(run), d);
     unsigned char *q = tile->q + i * query_bytes(d);
-    memcpy(q, attention_row(run->q, tile->rows[i], head * d),
-           format_row_bytes(score_format(run), d));
+    memcpy(q,
+           kept_queries ? kept_queries + tile->positions[i] * bytes
+                        : attention_row(run->q, tile->rows[i], head * d),
+           bytes);
     tile->q_rows[i] = q;
 }
 
@@ -214,8 +94,8 @@ void ops_table_pack(unsigned char *panels, const struct kernels *kernels, enum f
 static void table_logits(const struct attention *run, float *y, size_t y_stride,
                          const unsigned char *table, size_t n, const void *const *q, size_t rows) {
     const struct kernels *kernels = run->kernels;
-    const enum format format = score_format(run);
-    kernels->product[format](y, y_stride, q, rows, table, key_bytes(run, kernels->panel),
+    const enum format format = attention_score_format(run);
+    kernels->product[format](y, y_stride, q, rows, table, attention_key_bytes(run, kernels->panel),
                              whole_vectors(n), format_lanes(format, run->shape->d), false, NULL);
 }
 
@@ -267,13 +147,27 @@ static void start_row(const struct attention_shape *shape, float *scores, const 
     for (size_t i = 0; i < some; i++) scores[i] += bias[first + i] * factor;
 }
 
+const struct upcoming *attention_fetch_soon(const struct attention *run, struct soon *soon,
+                                            size_t lanes, struct upcoming *upcoming) {
+    for (size_t i = 0; soon && i < sizeof soon->parts / sizeof *soon->parts; i++) {
+        if (soon->parts[i].at >= soon->parts[i].end) continue;
+        *upcoming = (struct upcoming){.panel = soon->parts[i].at};
+        soon->parts[i].at += lanes * run->kernels->panel * LANE_BYTES;
+        return upcoming;
+    }
+    return NULL;
+}
+
 void attention_score(const struct attention *run, struct tile *tile, size_t rows,
-                     const unsigned char *keys, size_t first, size_t some, bool started) {
-    const enum format format = score_format(run);
-    run->kernels->product[format](tile->scores, BLOCK, tile->q_rows, rows,
-                                  keys + key_bytes(run, first), key_bytes(run, run->kernels->panel),
-                                  whole_vectors(some), format_lanes(format, run->shape->d), started,
-                                  NULL);
+                     const unsigned char *keys, size_t first, size_t some, bool started,
+                     struct soon *soon) {
+    const enum format format = attention_score_format(run);
+    const size_t lanes = format_lanes(format, run->shape->d);
+    struct upcoming upcoming;
+    run->kernels->product[format](
+        tile->scores, BLOCK, tile->q_rows, rows, keys + attention_key_bytes(run, first),
+        attention_key_bytes(run, run->kernels->panel), whole_vectors(some), lanes, started,
+        attention_fetch_soon(run, soon, ceil_div(some, run->kernels->panel) * lanes, &upcoming));
 }
 
 // One block of `some` keys for the tile's rows: scores, weights, values.
@@ -287,7 +181,8 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
     for (size_t i = 0; started && i < pass->rows; i++) {
         start_row(shape, tile->scores + i * BLOCK, tile, kernels, i, pass->bias, first, some);
     }
-    attention_score(run, tile, pass->rows, pass->keys, first, some, started);
+    struct upcoming upcoming;
+    attention_score(run, tile, pass->rows, pass->keys, first, some, started, pass->soon);
     const bool apart = format == FORMAT_BF16;
     unsigned char *weights = apart ? (void *)tile->weights : (void *)tile->scores;
     const size_t bytes = BLOCK * (apart ? sizeof *tile->weights : sizeof *tile->scores);
@@ -298,10 +193,11 @@ static void attend_block(const struct attention *run, struct tile *tile, const s
         if (first > 0 && tile->factors[i] != 1.0f)
             attention_scale_row(tile->o + i * d, d, tile->factors[i]);
     }
-    kernels->product[format](tile->o, d, tile->p_rows, pass->rows,
-                             pass->values + format_lanes(format, first) * panel * LANE_BYTES,
-                             format_lanes(format, pass->n) * panel * LANE_BYTES, d,
-                             format_lanes(format, some), first > 0, NULL);
+    kernels->product[format](
+        tile->o, d, tile->p_rows, pass->rows,
+        pass->values + format_lanes(format, first) * panel * LANE_BYTES,
+        format_lanes(format, pass->n) * panel * LANE_BYTES, d, format_lanes(format, some),
+        first > 0, attention_fetch_soon(run, pass->soon, format_lanes(format, some), &upcoming));
 }
 
 static size_t queries_of(const struct attention_shape *shape, size_t sequence) {
@@ -329,7 +225,7 @@ static void write_row(const struct attention *run, struct tile *tile, size_t i, 
 void attention_run_tile(const struct attention *run, struct tile *tile, const struct pass *pass,
                         size_t head) {
     for (size_t i = 0; i < pass->rows; i++) {
-        attention_take_query(run, tile, i, head);
+        attention_take_query(run, tile, i, head, pass->queries);
         tile->state[i] = (struct softmax_state){.max = -INFINITY, .sum = 0.0f};
     }
     attention_relative(run, tile, pass->rows);
@@ -364,7 +260,7 @@ static void fetch_queries(const struct attention *run, size_t sequence, size_t h
                           size_t rows) {
     const struct attention_shape *shape = run->shape;
     const size_t end = min_size(first + rows, queries_of(shape, sequence));
-    for (size_t i = first; i < end; i++)
+    for (size_t i = first; i < end && !run->fresh; i++)
         attention_fetch_columns(run->q, query_row(shape, sequence, i), head, shape->d);
 }
 
@@ -375,22 +271,73 @@ static void fetch_outputs(const struct attention *run, const struct tile *tile, 
         attention_fetch_to_write(rows_at(y, tile->rows[i]), run->shape->d * format_bytes(y.format));
 }
 
-// Queries [first, first + rows) of a sequence to all its keys.
-static void attend_tile(const struct attention *run, const unsigned char *panels, size_t sequence,
-                        size_t head, size_t first, size_t rows, void *scratch) {
-    const struct attention_shape *shape = run->shape;
-    const size_t first_key = shape->k_starts[sequence];
+// Queries [first, first + pass->rows) of a sequence to all its keys.
+static void attend_tile(const struct attention *run, const struct pass *pass, size_t sequence,
+                        size_t head, size_t first, void *scratch) {
     struct tile *tile = scratch;
-    struct pass pass = {.rows = rows,
-                        .keys = panels,
-                        .n = shape->k_starts[sequence + 1] - first_key,
-                        .bias = shape->key_bias ? shape->key_bias + first_key : NULL};
-    pass.values = pass.keys + attention_key_bytes(run, pass.n);
-    attention_place_tile(tile, shape);
-    place_queries(shape, tile, sequence, first, rows);
-    fetch_outputs(run, tile, rows, head);
-    attention_run_tile(run, tile, &pass, head);
-    for (size_t i = 0; i < rows; i++) write_row(run, tile, i, head);
+    attention_place_tile(tile, run->shape);
+    place_queries(run->shape, tile, sequence, first, pass->rows);
+    fetch_outputs(run, tile, pass->rows, head);
+    attention_run_tile(run, tile, pass, head);
+    for (size_t i = 0; i < pass->rows; i++) write_row(run, tile, i, head);
+}
+
+/* ---- heads --------------------------------------------------------------------------------- */
+
+static size_t keys_of(const struct attention_shape *shape, size_t sequence) {
+    return shape->k_starts[sequence + 1] - shape->k_starts[sequence];
+}
+
+static void pack_head(const struct attention *run, unsigned char *panels, size_t sequence,
+                      size_t head, void *scratch) {
+    const struct attention_shape *shape = run->shape;
+    const size_t first = shape->k_starts[sequence];
+    const uint32_t *index = shape->key_rows ? shape->key_rows + first : NULL;
+    attention_pack(run, panels, index ? run->k : rows_from(run->k, first),
+                   index ? run->v : rows_from(run->v, first), index, keys_of(shape, sequence), head,
+                   scratch);
+}
+
+// The fresh rows of a sequence, a head's columns of them.
+static void put_fresh(const struct attention *run, unsigned char *kept, size_t sequence,
+                      size_t head) {
+    const struct fresh_rows *fresh = run->fresh;
+    const size_t first = fresh->starts[sequence], end = fresh->starts[sequence + 1];
+    struct kept_row rows[KEPT_ROWS];
+    for (size_t j = first; j < end; j += KEPT_ROWS) {
+        const size_t n = min_size(KEPT_ROWS, end - j);
+        for (size_t i = j; i < j + n; i++) {
+            rows[i - j] = (struct kept_row){fresh->rows ? fresh->rows[i] : i,
+                                            fresh->positions ? fresh->positions[i] : i - first};
+        }
+        attention_put(run, kept, keys_of(run->shape, sequence), fresh->qkv, rows, n, head);
+    }
+}
+
+// Whether a sequence has anything to do.
+static bool is_stale(const struct attention *run, size_t sequence) {
+    return !run->fresh || run->fresh->starts[sequence] < run->fresh->starts[sequence + 1];
+}
+
+// A head's place: `place` is that of its panels where they are packed.
+static struct pass pass_of(const struct attention *run, const unsigned char *place, size_t sequence,
+                           size_t head) {
+    const struct attention_shape *shape = run->shape;
+    const size_t n = keys_of(shape, sequence);
+    struct pass pass = run->fresh
+                           ? attention_kept_pass(run, attention_kept_head(run, sequence, head), n)
+                           : attention_packed_pass(run, place, n);
+    pass.bias = shape->key_bias ? shape->key_bias + shape->k_starts[sequence] : NULL;
+    return pass;
+}
+
+// Brings a head's queries, keys and values to where they are read.
+static void bring_head(const struct attention *run, unsigned char *place, size_t sequence,
+                       size_t head, void *scratch) {
+    if (run->fresh)
+        put_fresh(run, attention_kept_head(run, sequence, head), sequence, head);
+    else
+        pack_head(run, place, sequence, head, scratch);
 }
 
 /* ---- tasks --------------------------------------------------------------------------------- */
@@ -399,7 +346,8 @@ static void pack_task(void *argument, size_t task, size_t thread, void *scratch)
     (void)thread;
     const struct attention *run = argument;
     const size_t sequence = task / run->shape->heads, head = task % run->shape->heads;
-    pack_head(run, attention_head_panels(run, sequence, head), sequence, head, scratch);
+    if (!is_stale(run, sequence)) return;
+    bring_head(run, attention_head_panels(run, sequence, head), sequence, head, scratch);
 }
 
 // Tasks go through sequences, then heads, then tiles, so that neighbours share a head's panels.
@@ -414,10 +362,12 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     }
     const size_t head = task / tiles_of(run, sequence), rows = tile_rows(run, sequence);
     const size_t first = task % tiles_of(run, sequence) * rows, n_q = queries_of(shape, sequence);
-    if (first >= n_q) return; // alike tiles, rounded up, may cover the queries earlier
+    // Alike tiles, rounded up, may cover the queries earlier.
+    if (first >= n_q || !is_stale(run, sequence)) return;
+    struct pass pass = pass_of(run, attention_head_panels(run, sequence, head), sequence, head);
+    pass.rows = min_size(rows, n_q - first);
     fetch_queries(run, sequence, head, first + pool_threads(run->exec->pool) * rows, rows);
-    attend_tile(run, attention_head_panels(run, sequence, head), sequence, head, first,
-                min_size(rows, n_q - first), scratch);
+    attend_tile(run, &pass, sequence, head, first, scratch);
 }
 
 struct head_run {
@@ -426,11 +376,11 @@ struct head_run {
 };
 
 // Keys and values [first, first + rows) of a head that is still to come.
-static void fetch_keys(const struct attention *run, size_t task, size_t first, size_t rows) {
+static void fetch_keys(const struct attention *run, size_t sequence, size_t head, size_t first,
+                       size_t rows) {
     const struct attention_shape *shape = run->shape;
-    const size_t sequence = task / shape->heads, head = task % shape->heads;
-    if (sequence >= shape->n_sequences) return;
-    const size_t begin = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - begin;
+    const size_t begin = shape->k_starts[sequence], n = keys_of(shape, sequence);
+    if (run->fresh || head >= shape->heads) return;
     for (size_t i = first; i < min_size(first + rows, n); i++) {
         const size_t row = shape->key_rows ? shape->key_rows[begin + i] : begin + i;
         attention_fetch_columns(run->k, row, head, shape->d);
@@ -438,54 +388,92 @@ static void fetch_keys(const struct attention *run, size_t task, size_t first, s
     }
 }
 
-// A whole head, its panels in the thread's own place, where they stay in the nearest caches.
-static void head_task(void *argument, size_t task, size_t thread, void *scratch) {
-    const struct head_run *heads = argument;
+// The next head, if it is kept.
+static struct soon next_head(const struct attention *run, size_t sequence, size_t head) {
+    struct soon soon = {0};
+    if (!run->fresh || head + 1 >= run->shape->heads) return soon;
+    soon.parts[0].at = attention_kept_head(run, sequence, head + 1);
+    soon.parts[0].end = soon.parts[0].at + attention_kept_bytes(run, keys_of(run->shape, sequence));
+    return soon;
+}
+
+// A whole head. Its panels, if they are packed, have the thread's own place, where they stay in the nearest caches.
+static void attend_head(const struct head_run *heads, size_t sequence, size_t head, size_t thread,
+                        void *scratch) {
     const struct attention *run = heads->attention;
-    const size_t sequence = task / run->shape->heads, head = task % run->shape->heads;
-    const size_t n_q = queries_of(run->shape, sequence);
-    unsigned char *panels = run->panels + thread * heads->bytes;
-    if (n_q == 0) return;
-    const size_t rows = tile_rows(run, sequence);
+    const size_t n_q = queries_of(run->shape, sequence), rows = tile_rows(run, sequence);
+    unsigned char *place = run->panels + thread * heads->bytes;
     fetch_queries(run, sequence, head, 0, rows);
-    pack_head(run, panels, sequence, head, scratch);
+    bring_head(run, place, sequence, head, scratch);
+    struct pass pass = pass_of(run, place, sequence, head);
+    struct soon soon = next_head(run, sequence, head);
+    pass.soon = &soon;
     for (size_t first = 0; first < n_q; first += rows) {
         const size_t next = min_size(first + rows, n_q);
         fetch_queries(run, sequence, head, next, rows);
-        fetch_keys(run, task + pool_threads(run->exec->pool), first, rows);
-        attend_tile(run, panels, sequence, head, first, next - first, scratch);
+        fetch_keys(run, sequence, head + 1, first, rows);
+        pass.rows = next - first;
+        attend_tile(run, &pass, sequence, head, first, scratch);
     }
+}
+
+// So many heads of a sequence at a time: a thread knows which it takes next, and fetches it.
+enum { HEADS_A_TASK = 3 };
+
+static void heads_task(void *argument, size_t task, size_t thread, void *scratch) {
+    const struct head_run *heads = argument;
+    const struct attention *run = heads->attention;
+    const size_t tasks = ceil_div(run->shape->heads, HEADS_A_TASK), sequence = task / tasks;
+    const size_t first = task % tasks * HEADS_A_TASK,
+                 end = min_size(first + HEADS_A_TASK, run->shape->heads);
+    if (queries_of(run->shape, sequence) == 0 || !is_stale(run, sequence)) return;
+    for (size_t head = first; head < end; head++)
+        attend_head(heads, sequence, head, thread, scratch);
 }
 
 // So many and more are dealt whole: the last one to finish is not waited for long.
 enum { HEADS_A_THREAD = 16 };
 
-void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
-                   const struct attention_shape *shape, void *panels) {
-    struct attention run = {.exec = exec,
-                            .kernels = exec->kernels,
-                            .shape = shape,
-                            .format = q.format,
-                            .y = y,
-                            .q = q,
-                            .k = k,
-                            .v = v,
-                            .panels = panels};
-    struct head_run whole = {.attention = &run};
+static void run_attention(struct attention *run) {
+    struct exec *exec = run->exec;
+    const struct attention_shape *shape = run->shape;
+    struct head_run whole = {.attention = run};
     const size_t threads = pool_threads(exec->pool), heads = shape->n_sequences * shape->heads;
     size_t tiles = 0;
     for (size_t b = 0; b < shape->n_sequences; b++) {
-        const uint64_t n_q = queries_of(shape, b);
-        const uint64_t n_k = shape->k_starts[b + 1] - shape->k_starts[b];
-        tiles += tiles_of(&run, b);
-        whole.bytes = max_size(whole.bytes, attention_head_bytes(&run, n_k));
-        exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
+        const uint64_t n_q = queries_of(shape, b), n_k = keys_of(shape, b);
+        tiles += tiles_of(run, b);
+        whole.bytes = max_size(whole.bytes, attention_head_bytes(run, n_k));
+        if (is_stale(run, b))
+            exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
     }
     // No more threads than heads: their own places fit into those of the longest sequence.
     if (threads <= shape->heads && heads >= HEADS_A_THREAD * threads) {
-        exec_run(exec, heads, head_task, &whole);
+        const size_t tasks = ceil_div(shape->heads, HEADS_A_TASK);
+        exec_run(exec, shape->n_sequences * tasks, heads_task, &whole);
         return;
     }
-    exec_run(exec, heads, pack_task, &run);
-    exec_run(exec, tiles * shape->heads, tile_task, &run);
+    exec_run(exec, heads, pack_task, run);
+    exec_run(exec, tiles * shape->heads, tile_task, run);
+}
+
+void ops_attention(struct exec *exec, struct rows y, struct rows q, struct rows k, struct rows v,
+                   const struct attention_shape *shape, void *panels) {
+    run_attention(&(struct attention){.exec = exec,
+                                      .kernels = exec->kernels,
+                                      .shape = shape,
+                                      .format = q.format,
+                                      .y = y,
+                                      .q = q,
+                                      .k = k,
+                                      .v = v,
+                                      .panels = panels});
+}
+
+void ops_attention_kept(struct exec *exec, struct rows y, unsigned char *kept,
+                        const struct fresh_rows *fresh, const struct attention_shape *shape) {
+    struct attention run = attention_of_kept(exec, kept, fresh->qkv.format, shape);
+    run.y = y;
+    run.fresh = fresh;
+    run_attention(&run);
 }

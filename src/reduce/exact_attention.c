@@ -11,67 +11,77 @@ static const float UNIT = 0x1p-24f, TOLERANCE = 2e-6f;
 static const float UNIT_BF16 = 0x1p-9f, TOLERANCE_BF16 = 0x1p-8f;
 
 struct update {
-    struct attention attention; // q, k, v: the buffer's
+    struct attention attention; // of what is kept
     struct exact_attention *state;
     struct rows fresh;
-    const uint32_t *index;
+    const uint32_t *index; // NULL: fresh rows are all rows
     size_t n_changed, n_others;
-    size_t all_bytes, turned_bytes; // of a head's panels
-    atomic_uint_fast64_t afresh;    // rows beyond M
+    size_t turned_bytes;         // of a head's panels of M
+    atomic_uint_fast64_t afresh; // rows beyond M
 };
 
-// A head's panels: of all rows; of M as it is, then as it was.
-struct panels {
-    unsigned char *all, *turned;
+// A head: what is kept of all rows, and the panels of M as it is, then as it was.
+struct head {
+    size_t number;
+    unsigned char *kept, *turned;
 };
 
-// Panels lie where the head's do, or, where whole heads are dealt, where the thread's last one lay.
-static struct panels panels_at(const struct update *run, size_t place) {
-    unsigned char *all = run->state->panels;
-    all += place * (run->all_bytes + run->turned_bytes);
-    return (struct panels){all, all + run->all_bytes};
+// Panels of M lie where the head's do, or, where whole heads are dealt, where the thread's last ones lay.
+static struct head head_at(const struct update *run, size_t number, size_t place) {
+    unsigned char *turned = run->state->panels;
+    return (struct head){number, attention_kept_head(&run->attention, 0, number),
+                         turned + place * run->turned_bytes};
 }
 
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d) {
-    // All rows, and twice at most half of them: as two sequences of n keys.
-    size_t keys;
-    return checked_multiply(&keys, n, 2) &&
-           ops_attention_panels(bytes, kernels, format, keys, 2, heads, d);
+    // Twice at most half of the rows.
+    return ops_attention_panels(bytes, kernels, format, n, 1, heads, d);
 }
 
-static struct update begin(struct exec *exec, struct exact_attention *state, struct rows qkv,
+static struct update begin(struct exec *exec, struct exact_attention *state, struct rows fresh,
+                           const uint32_t *index, size_t n_changed,
                            const struct attention_shape *shape) {
-    struct update run = {.attention = attention_of_qkv(exec, qkv, shape), .state = state};
-    run.all_bytes = attention_head_bytes(&run.attention, state->n);
-    return run;
+    return (struct update){.attention = attention_of_kept(exec, state->kept, fresh.format, shape),
+                           .state = state,
+                           .fresh = fresh,
+                           .index = index,
+                           .n_changed = n_changed};
 }
 
 /* ---- fresh rows ---------------------------------------------------------------------------- */
 
-static void pack_all(const struct update *run, const struct panels *panels, size_t head,
-                     void *scratch) {
-    attention_pack(&run->attention, panels->all, run->attention.k, run->attention.v, NULL,
-                   run->state->n, head, scratch);
+// Fresh rows from number `first` on, as many as are moved at a time, and where they belong; returns their number.
+static size_t list_rows(const struct update *run, struct kept_row *rows, size_t first) {
+    const size_t n = min_size(KEPT_ROWS, run->n_changed - first);
+    for (size_t i = first; i < first + n; i++)
+        rows[i - first] = (struct kept_row){i, run->index ? run->index[i] : i};
+    return n;
 }
 
-static void pack_all_task(void *argument, size_t head, size_t thread, void *scratch) {
+static void put_task(void *argument, size_t number, size_t thread, void *scratch) {
     (void)thread;
+    (void)scratch;
     const struct update *run = argument;
-    const struct panels panels = panels_at(run, head);
-    pack_all(run, &panels, head, scratch);
+    const struct head head = head_at(run, number, number);
+    struct kept_row rows[KEPT_ROWS];
+    for (size_t first = 0; first < run->n_changed; first += KEPT_ROWS) {
+        const size_t n = list_rows(run, rows, first);
+        attention_put(&run->attention, head.kept, run->state->n, run->fresh, rows, n, number);
+    }
 }
 
 // Rows tile->rows[0..rows) of a head against all keys.
-static void compute_rows(const struct update *run, const struct panels *panels, struct tile *tile,
-                         size_t rows, size_t head) {
+static void compute_rows(const struct update *run, const struct head *head, struct tile *tile,
+                         size_t rows, struct soon *soon) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d;
-    struct pass pass = {.rows = rows, .keys = panels->all, .n = state->n};
-    pass.values = pass.keys + attention_key_bytes(&run->attention, state->n);
-    attention_run_tile(&run->attention, tile, &pass, head);
+    struct pass pass = attention_kept_pass(&run->attention, head->kept, state->n);
+    pass.rows = rows;
+    pass.soon = soon;
+    attention_run_tile(&run->attention, tile, &pass, head->number);
     for (size_t i = 0; i < rows; i++) {
-        const size_t row = tile->rows[i], at = head * state->n + row;
+        const size_t row = tile->rows[i], at = head->number * state->n + row;
         memcpy(state->o + at * d, tile->o + i * d, d * sizeof *tile->o);
         state->max[at] = tile->state[i].max;
         state->sum[at] = tile->state[i].sum;
@@ -95,20 +105,20 @@ static size_t tiles_of(const struct update *run, size_t n) {
     return ceil_div(n, attention_query_rows(&run->attention));
 }
 
-static void flush_task(void *argument, size_t task, size_t thread, void *scratch) {
+static void compute_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    const size_t tiles = tiles_of(run, run->state->n), head = task / tiles;
+    const size_t tiles = tiles_of(run, run->state->n);
+    const struct head head = head_at(run, task / tiles, task / tiles);
     const size_t rows = place_rows(scratch, &run->attention, NULL, task % tiles, run->state->n);
-    const struct panels panels = panels_at(run, head);
-    compute_rows(run, &panels, scratch, rows, head);
+    compute_rows(run, &head, scratch, rows, NULL);
 }
 
 // A tile of rows in M.
-static void attend_changed(const struct update *run, const struct panels *panels, size_t head,
-                           size_t tile, void *scratch) {
+static void attend_changed(const struct update *run, const struct head *head, size_t tile,
+                           struct soon *soon, void *scratch) {
     const size_t rows = place_rows(scratch, &run->attention, run->index, tile, run->n_changed);
-    compute_rows(run, panels, scratch, rows, head);
+    compute_rows(run, head, scratch, rows, soon);
 }
 
 // Multiply-adds of rows against all keys.
@@ -117,12 +127,18 @@ static uint64_t row_macs(const struct update *run, uint64_t rows) {
     return rows * (2 * run->state->n + attention_positions(shape)) * shape->d;
 }
 
+// Every row, whichever are fresh.
+static void compute_all(struct exec *exec, struct update *run) {
+    const size_t n = run->state->n, heads = run->attention.shape->heads;
+    exec_run(exec, heads, put_task, run);
+    exec_run(exec, heads * tiles_of(run, n), compute_task, run);
+    exec->macs += row_macs(run, n * heads);
+}
+
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape) {
-    struct update run = begin(exec, state, qkv, shape);
-    exec_run(exec, shape->heads, pack_all_task, &run);
-    exec_run(exec, shape->heads * tiles_of(&run, state->n), flush_task, &run);
-    exec->macs += row_macs(&run, state->n * shape->heads);
+    struct update run = begin(exec, state, qkv, NULL, state->n, shape);
+    compute_all(exec, &run);
 }
 
 /* ---- rows that lose some terms and get others ---------------------------------------------- */
@@ -151,31 +167,25 @@ static bool is_turned_wild(const struct update *run, const unsigned char *turned
     return is_wild(turned + first, run->turned_bytes - first, run->attention.format);
 }
 
-// A head's columns of the fresh rows into the buffers, and what stood there behind the fresh rows.
-static void turn_over(const struct update *run, size_t head) {
+// A head's columns of the fresh rows take their places, and what stood there goes behind the fresh rows.
+static void turn_over(const struct update *run, const struct head *head) {
     const struct attention *attention = &run->attention;
-    const size_t d = attention->shape->d, width = attention->shape->heads * d;
-    const struct rows buffers[] = {attention->q, attention->k, attention->v};
-    for (size_t part = 0; part < 3; part++) {
-        const struct rows buffer = rows_columns(buffers[part], head * d),
-                          turned = rows_columns(run->fresh, part * width + head * d);
-        const size_t bytes = d * format_bytes(turned.format);
-        for (size_t i = 0; i < run->n_changed; i++) {
-            void *kept = rows_at(buffer, run->index[i]);
-            if (part > 0) memcpy(rows_at(turned, run->n_changed + i), kept, bytes); // old q: no use
-            memcpy(kept, rows_at(turned, i), bytes);
-        }
+    const struct rows old = rows_from(run->fresh, run->n_changed);
+    struct kept_row rows[KEPT_ROWS];
+    for (size_t first = 0; first < run->n_changed; first += KEPT_ROWS) {
+        const size_t n = list_rows(run, rows, first);
+        attention_get(attention, head->kept, run->state->n, old, rows, n, head->number);
+        attention_put(attention, head->kept, run->state->n, run->fresh, rows, n, head->number);
     }
 }
 
-static void pack_head(const struct update *run, const struct panels *panels, size_t head,
-                      void *scratch) {
+static void turn_head(const struct update *run, const struct head *head, void *scratch) {
     const size_t width = run->attention.shape->heads * run->attention.shape->d;
     turn_over(run, head);
-    attention_pack(&run->attention, panels->turned, rows_columns(run->fresh, width),
-                   rows_columns(run->fresh, 2 * width), NULL, 2 * run->n_changed, head, scratch);
-    run->state->wild[head] = is_turned_wild(run, panels->turned);
-    pack_all(run, panels, head, scratch);
+    attention_pack(&run->attention, head->turned, rows_columns(run->fresh, width),
+                   rows_columns(run->fresh, 2 * width), NULL, 2 * run->n_changed, head->number,
+                   scratch);
+    run->state->wild[head->number] = is_turned_wild(run, head->turned);
 }
 
 // What a tile's rows have lost and got in a step.
@@ -194,7 +204,7 @@ static void rescale(struct update *run, struct tile *tile, struct turnover *turn
 
 // Scores of the tile's rows with turned keys [first, first + some).
 static void score(const struct update *run, struct tile *tile, size_t rows,
-                  const unsigned char *keys, size_t first, size_t some) {
+                  const unsigned char *keys, size_t first, size_t some, struct soon *soon) {
     const struct attention *attention = &run->attention;
     const struct kernels *kernels = attention->kernels;
     const struct relative_positions *relative = attention->shape->relative;
@@ -204,7 +214,7 @@ static void score(const struct update *run, struct tile *tile, size_t rows,
                               relative->width, run->state->key_y + first, run->state->key_x + first,
                               some);
     }
-    attention_score(attention, tile, rows, keys, first, some, relative != NULL);
+    attention_score(attention, tile, rows, keys, first, some, relative != NULL, soon);
 }
 
 // Weights of the tile's rows from their scores in columns [first, first + some): of new keys, or, `subtract`, of old
@@ -233,38 +243,43 @@ static void weigh(struct update *run, struct tile *tile, struct turnover *turnov
 }
 
 // Adds the terms of new keys to the tile's rows and takes those of old ones, turned keys [first, first + some).
-static void exchange(struct update *run, const struct panels *panels, struct tile *tile,
-                     struct turnover *turnover, size_t rows, size_t head, size_t first,
-                     size_t some) {
+static void exchange(struct update *run, const struct head *head, struct tile *tile,
+                     struct turnover *turnover, size_t rows, size_t first, size_t some,
+                     struct soon *soon) {
     const struct attention *attention = &run->attention;
     const struct kernels *kernels = attention->kernels;
     const enum format format = attention->format;
-    const size_t d = attention->shape->d, n = 2 * run->n_changed;
+    const size_t d = attention->shape->d, n = 2 * run->n_changed,
+                 lanes = format_lanes(format, some);
     const size_t left = run->n_changed - min_size(first, run->n_changed),
                  added = min_size(some, left);
-    const unsigned char *keys = panels->turned, *values = keys + attention_key_bytes(attention, n);
-    score(run, tile, rows, keys, first, some);
-    weigh(run, tile, turnover, rows, head, 0, added, false);
-    weigh(run, tile, turnover, rows, head, added, some - added, true);
+    const unsigned char *keys = head->turned, *values = keys + attention_key_bytes(attention, n);
+    struct upcoming upcoming;
+    score(run, tile, rows, keys, first, some, soon);
+    weigh(run, tile, turnover, rows, head->number, 0, added, false);
+    weigh(run, tile, turnover, rows, head->number, added, some - added, true);
     kernels->product[format](tile->o, d, tile->p_rows, rows,
                              values + format_lanes(format, first) * kernels->panel * LANE_BYTES,
-                             format_lanes(format, n) * kernels->panel * LANE_BYTES, d,
-                             format_lanes(format, some), true, NULL);
+                             format_lanes(format, n) * kernels->panel * LANE_BYTES, d, lanes, true,
+                             attention_fetch_soon(attention, soon, lanes, &upcoming));
 }
 
 // The tile's queries, and their logits by position while o is on its way from memory.
-static void load_rows(const struct update *run, struct tile *tile, size_t rows, size_t head) {
+static void load_rows(const struct update *run, const struct head *head, struct tile *tile,
+                      size_t rows) {
     const struct exact_attention *state = run->state;
     const size_t d = run->attention.shape->d;
+    const unsigned char *queries =
+        attention_kept_pass(&run->attention, head->kept, state->n).queries;
     for (size_t i = 0; i < rows; i++) {
-        const size_t at = head * state->n + tile->rows[i];
-        attention_take_query(&run->attention, tile, i, head);
+        const size_t at = head->number * state->n + tile->rows[i];
+        attention_take_query(&run->attention, tile, i, head->number, queries);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
         attention_fetch_to_write(state->o + at * d, d * sizeof *state->o);
     }
     attention_relative(&run->attention, tile, rows);
     for (size_t i = 0; i < rows; i++) {
-        const size_t at = head * state->n + tile->rows[i];
+        const size_t at = head->number * state->n + tile->rows[i];
         memcpy(tile->o + i * d, state->o + at * d, d * sizeof *tile->o);
     }
 }
@@ -298,97 +313,91 @@ static size_t store_rows(const struct update *run, struct tile *tile,
     return failed;
 }
 
-// Queries of tile number `at` of the other rows.
-static void fetch_queries(const struct update *run, size_t head, size_t at) {
-    const struct attention *attention = &run->attention;
-    const size_t most = attention_query_rows(attention);
-    for (size_t i = at * most; i < min_size((at + 1) * most, run->n_others); i++)
-        attention_fetch_columns(attention->q, run->state->others[i], head, attention->shape->d);
-}
-
-// A tile of the other rows, number `at` of theirs; this thread's next one is number `next`.
-static void attend_others(struct update *run, const struct panels *panels, size_t head, size_t at,
-                          size_t next, struct tile *tile) {
+// A tile of the other rows, number `at` of theirs.
+static void attend_others(struct update *run, const struct head *head, size_t at, struct soon *soon,
+                          struct tile *tile) {
     struct turnover turnover = {{0}, {0}};
     const size_t rows = place_rows(tile, &run->attention, run->state->others, at, run->n_others);
     size_t failed = rows;
-    if (!run->state->wild[head]) {
-        load_rows(run, tile, rows, head);
-        fetch_queries(run, head, next);
+    if (!run->state->wild[head->number]) {
+        load_rows(run, head, tile, rows);
         for (size_t first = 0; first < 2 * run->n_changed; first += BLOCK)
-            exchange(run, panels, tile, &turnover, rows, head, first,
-                     min_size(BLOCK, 2 * run->n_changed - first));
-        failed = store_rows(run, tile, &turnover, rows, head);
+            exchange(run, head, tile, &turnover, rows, first,
+                     min_size(BLOCK, 2 * run->n_changed - first), soon);
+        failed = store_rows(run, tile, &turnover, rows, head->number);
     }
     if (failed == 0) return;
-    compute_rows(run, panels, tile, failed, head);
+    compute_rows(run, head, tile, failed, soon);
     atomic_fetch_add(&run->afresh, failed);
 }
 
 /* ---- tasks --------------------------------------------------------------------------------- */
 
-static void pack_task(void *argument, size_t head, size_t thread, void *scratch) {
+static void turn_task(void *argument, size_t number, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    const struct panels panels = panels_at(run, head);
-    pack_head(run, &panels, head, scratch);
+    const struct head head = head_at(run, number, number);
+    turn_head(run, &head, scratch);
 }
 
 static size_t all_tiles_of(const struct update *run) {
     return tiles_of(run, run->n_changed) + tiles_of(run, run->n_others);
 }
 
-// Tile number `at` of a head's, those of changed rows first; this thread's next one is `step` behind it.
-static void attend_tile(struct update *run, const struct panels *panels, size_t head, size_t at,
-                        size_t step, void *scratch) {
+// Tile number `at` of a head's, those of changed rows first.
+static void attend_tile(struct update *run, const struct head *head, size_t at, struct soon *soon,
+                        void *scratch) {
     const size_t changed = tiles_of(run, run->n_changed);
     if (at < changed)
-        attend_changed(run, panels, head, at, scratch);
+        attend_changed(run, head, at, soon, scratch);
     else
-        attend_others(run, panels, head, at - changed, at - changed + step, scratch);
+        attend_others(run, head, at - changed, soon, scratch);
 }
 
 static void tile_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     struct update *run = argument;
-    const size_t tiles = all_tiles_of(run), head = task / tiles;
-    const struct panels panels = panels_at(run, head);
-    attend_tile(run, &panels, head, task % tiles, pool_threads(run->attention.exec->pool), scratch);
+    const size_t tiles = all_tiles_of(run);
+    const struct head head = head_at(run, task / tiles, task / tiles);
+    attend_tile(run, &head, task % tiles, NULL, scratch);
 }
 
-// The keys and values of a head that is still to come: one of `shares` shares of their rows.
-static void fetch_keys(const struct update *run, size_t head, size_t share, size_t shares) {
-    const struct attention *attention = &run->attention;
-    const size_t n = run->state->n, d = attention->shape->d;
-    if (head >= attention->shape->heads) return;
-    for (size_t i = n * share / shares; i < n * (share + 1) / shares; i++) {
-        attention_fetch_columns(attention->k, i, head, d);
-        attention_fetch_columns(attention->v, i, head, d);
-    }
+// What a head's tiles read: what is kept, and o.
+static struct soon all_of(const struct update *run, size_t number) {
+    const struct exact_attention *state = run->state;
+    const size_t o_bytes = state->n * run->attention.shape->d * sizeof *state->o;
+    const unsigned char *kept = attention_kept_head(&run->attention, 0, number),
+                        *o = (const unsigned char *)state->o + number * o_bytes;
+    return (struct soon){
+        {{kept, kept + attention_kept_bytes(&run->attention, state->n)}, {o, o + o_bytes}}};
 }
 
-static void head_task(void *argument, size_t head, size_t thread, void *scratch) {
+// A thread's heads, one after the other, so that it fetches the right one ahead.
+static void heads_task(void *argument, size_t task, size_t thread, void *scratch) {
     struct update *run = argument;
-    const struct panels panels = panels_at(run, thread);
-    const size_t tiles = all_tiles_of(run), threads = pool_threads(run->attention.exec->pool);
-    pack_head(run, &panels, head, scratch);
-    for (size_t tile = 0; tile < tiles; tile++) {
-        fetch_keys(run, head + threads, tile, tiles);
-        attend_tile(run, &panels, head, tile, 1, scratch);
+    const size_t threads = pool_threads(run->attention.exec->pool),
+                 heads = run->attention.shape->heads, tiles = all_tiles_of(run);
+    const size_t end = (task + 1) * heads / threads;
+    for (size_t number = task * heads / threads; number < end; number++) {
+        const struct head head = head_at(run, number, thread);
+        struct soon soon = {0};
+        if (number + 1 < end) soon = all_of(run, number + 1);
+        turn_head(run, &head, scratch);
+        for (size_t i = 0; i < tiles; i++) attend_tile(run, &head, i, &soon, scratch);
     }
 }
 
-// So many and more are dealt whole, and their panels stay in their thread's caches. A step's heads are shorter than a
+// So many and more are dealt whole, and what is packed of M stays in their thread's caches. A step's heads are shorter than a
 // dense run's (ops_attention.c): the last one to finish is not waited for long even where they are few.
 enum { HEADS_A_THREAD = 4 };
 
 static void run_update(struct exec *exec, struct update *run) {
     const size_t heads = run->attention.shape->heads;
     if (heads >= HEADS_A_THREAD * pool_threads(exec->pool)) {
-        exec_run(exec, heads, head_task, run);
+        exec_run(exec, pool_threads(exec->pool), heads_task, run);
         return;
     }
-    exec_run(exec, heads, pack_task, run);
+    exec_run(exec, heads, turn_task, run);
     exec_run(exec, heads * all_tiles_of(run), tile_task, run);
 }
 
@@ -409,20 +418,16 @@ static size_t list_others(struct exact_attention *state, const uint32_t *index, 
     return n_others;
 }
 
-uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
-                                struct rows fresh, const uint32_t *index, size_t n_changed,
+uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows fresh,
+                                const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape) {
     const size_t width = shape->heads * shape->d;
+    struct update run = begin(exec, state, fresh, index, n_changed, shape);
     if (n_changed == 0) return 0;
     if (n_changed >= state->n - n_changed) {
-        ops_scatter(exec, qkv, index, fresh, n_changed, 3 * width * format_bytes(qkv.format));
-        exact_attention_flush(exec, state, qkv, shape);
+        compute_all(exec, &run);
         return 0;
     }
-    struct update run = begin(exec, state, qkv, shape);
-    run.fresh = fresh;
-    run.index = index;
-    run.n_changed = n_changed;
     run.turned_bytes = attention_head_bytes(&run.attention, 2 * n_changed);
     run.n_others = list_others(state, index, n_changed, shape->relative);
     run_update(exec, &run);

@@ -1,4 +1,4 @@
-// Softmax attention of buffered q, k, v, kept up to date when rows of them change: exact, in O(N D) state.
+// Softmax attention of kept q, k, v, kept up to date when rows of them change: exact, in O(N D) state.
 //
 // Per head and query row i: m_i, a reference maximum; l_i = sum_j exp(s_ij - m_i); the unnormalised
 // o_i = sum_j exp(s_ij - m_i) v_j. When rows M change,
@@ -27,6 +27,7 @@
 
 struct exact_attention {
     size_t n;                 // N
+    unsigned char *kept;      // ops_kept_bytes of N keys
     float *o;                 // (heads, N, d)
     float *max, *sum, *error; // (heads, N): m, l, e
     // Workspace, shared by all blocks.
@@ -40,14 +41,14 @@ struct exact_attention {
 bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
                             size_t n, size_t heads, size_t d);
 
-// Computes every row from qkv (N, 3D).
+// Every row becomes that of qkv (N, 3D).
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
                            const struct attention_shape *shape);
 
-// Rows index[0..n_changed), ascending, of qkv become `fresh` (n_changed, 3D): here, in qkv too. Behind its rows,
-// `fresh` has room for the k and v that they replace. Returns how many pairs of row and head were computed afresh beyond those of M.
-uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows qkv,
-                                struct rows fresh, const uint32_t *index, size_t n_changed,
+// Rows index[0..n_changed), ascending, become `fresh` (n_changed, 3D). Behind these, it has room for the k and v that
+// they replace. Returns how many pairs of row and head were computed afresh beyond those of M.
+uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows fresh,
+                                const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape);
 
 // row (D) <- o_i / l_i.

@@ -1,5 +1,6 @@
 // Attention that is kept up to date, `exact` against double precision over thousands of steps, `delta` against the
-// NumPy twin (ref/eventful.py, tests/vectors/delta.txt).
+// NumPy twin (ref/eventful.py, tests/vectors/delta.txt); windows whose q, k and v are kept against ops_attention, bit by
+// bit.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "exec_bench.h"
 #include "kernels/bf16.h"
 #include "kernels/cpu.h"
+#include "nn/windows.h"
 #include "reduce/delta_attention.h"
 #include "reduce/exact_attention.h"
 
@@ -26,6 +28,14 @@ struct attending {
     struct exact_attention exact;
     struct delta_attention delta;
 };
+
+// Aligned to cache lines.
+static unsigned char *make_zeros(size_t bytes) {
+    const size_t rounded = (bytes + 63) / 64 * 64;
+    unsigned char *zeros = aligned_alloc(64, rounded);
+    assert_non_null(zeros);
+    return memset(zeros, 0, rounded);
+}
 
 static unsigned char *pack_table(const struct attending *a, const float *table, size_t n) {
     size_t bytes;
@@ -65,8 +75,11 @@ static void open_attending(struct attending *a, size_t height, size_t width, siz
     assert_true(exact_attention_panels(&exact_bytes, &a->bench.kernels, format, a->n, heads, d));
     assert_true(delta_attention_panels(&delta_bytes, &a->bench.kernels, a->n, heads, d));
     const size_t panels = exact_bytes > delta_bytes ? exact_bytes : delta_bytes;
-    a->panels = aligned_alloc(64, (panels + 63) / 64 * 64);
+    a->panels = make_zeros(panels);
+    size_t kept;
+    assert_true(ops_kept_bytes(&kept, &a->bench.kernels, format, false, a->n, 1, heads, d));
     a->exact = (struct exact_attention){.n = a->n,
+                                        .kept = make_zeros(kept),
                                         .o = make_floats(a->n * a->width),
                                         .max = make_floats(a->n * heads),
                                         .sum = make_floats(a->n * heads),
@@ -92,12 +105,12 @@ static void pack_tables(struct attending *a) {
 }
 
 static void close_attending(struct attending *a) {
-    void *blocks[] = {a->relative.h,  a->relative.w,   a->table_h,      a->table_w,
-                      a->held.data,   a->coming.data,  a->qkv.data,     a->fresh.data,
-                      a->panels,      a->exact.o,      a->exact.max,    a->exact.sum,
-                      a->exact.error, a->exact.others, a->exact.key_y,  a->exact.key_x,
-                      a->exact.wild,  a->delta.b,      a->delta.a,      a->delta.av,
-                      a->delta.dv,    a->delta.old,    a->delta.changed};
+    void *blocks[] = {a->relative.h,  a->relative.w,  a->table_h,      a->table_w,
+                      a->held.data,   a->coming.data, a->qkv.data,     a->fresh.data,
+                      a->panels,      a->exact.kept,  a->exact.o,      a->exact.max,
+                      a->exact.sum,   a->exact.error, a->exact.others, a->exact.key_y,
+                      a->exact.key_x, a->exact.wild,  a->delta.b,      a->delta.a,
+                      a->delta.av,    a->delta.dv,    a->delta.old,    a->delta.changed};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     close_exec(&a->bench);
 }
@@ -283,8 +296,7 @@ static void start_anywhere(struct attending *a, struct random *random) {
 static uint64_t update_exact(struct attending *a, const uint32_t *index, size_t m) {
     const struct rows coming = prepared(a, a->fresh, a->coming, m);
     const uint64_t beyond =
-        exact_attention_update(&a->bench.exec, &a->exact, a->shape.int8_scores ? a->held : a->qkv,
-                               coming, index, m, &a->shape);
+        exact_attention_update(&a->bench.exec, &a->exact, coming, index, m, &a->shape);
     for (size_t i = 0; i < m; i++)
         memcpy(rows_at(a->qkv, index[i]), rows_at(a->fresh, i), a->qkv.bytes);
     return beyond;
@@ -346,10 +358,14 @@ static const struct precise {
     {"bf16, int8", FORMAT_BF16, true, 3e-2},
 };
 
-static bool runs_here(const struct precise *p) {
+static bool runs_at(const struct precise *p, vdt_cpu level) {
     struct kernels kernels;
-    kernels_init(&kernels, cpu_detect());
+    kernels_init(&kernels, level);
     return kernels.has_format[p->format] && (!p->int8_scores || kernels.has_format[FORMAT_I8]);
+}
+
+static bool runs_here(const struct precise *p) {
+    return runs_at(p, cpu_detect());
 }
 
 static void exact_stays_exact(void **state) {
@@ -427,6 +443,114 @@ static void not_a_number_leaves_no_trace(void **state) {
     }
 }
 
+// A grid of 5 x 7 in windows of 3 x 3, padded.
+enum {
+    GRID_H = 5,
+    GRID_W = 7,
+    SIDE = 3,
+    WINDOWS = 6,
+    KEYS = SIDE * SIDE,
+    TOKENS = GRID_H * GRID_W
+};
+
+struct windowed {
+    struct attending a;
+    struct windows windows;
+    uint32_t key_rows[WINDOWS * KEYS], queries[TOKENS];
+    size_t q_starts[WINDOWS + 1], k_starts[WINDOWS + 1];
+    struct rows qkv; // (TOKENS + 1, 3D), encoded where scores are int8
+    unsigned char *kept, *panels;
+};
+
+static void open_windowed(struct windowed *w, struct random *random, const struct precise *p,
+                          vdt_cpu level, size_t heads) {
+    struct attending *a = &w->a;
+    enum { D = 20 };
+    open_attending(a, SIDE, SIDE, heads, D, p->format, level, 2, true);
+    a->shape.int8_scores = p->int8_scores;
+    random_floats(random, a->table_h, (2 * SIDE - 1) * D, -0.3f, 0.3f);
+    random_floats(random, a->table_w, (2 * SIDE - 1) * D, -0.3f, 0.3f);
+    pack_tables(a);
+    w->windows = (struct windows){SIDE, 2, 3, w->key_rows, w->queries, w->q_starts, w->k_starts};
+    windows_fill(&w->windows, 1, GRID_H, GRID_W, TOKENS);
+    a->shape.n_sequences = WINDOWS;
+    a->shape.q_starts = w->q_starts;
+    a->shape.k_starts = w->k_starts;
+    a->shape.key_rows = w->key_rows;
+    a->shape.queries = w->queries;
+    w->qkv = (struct rows){make_bytes((TOKENS + 1) * a->qkv.bytes), a->qkv.bytes, p->format};
+    size_t bytes;
+    assert_true(ops_kept_bytes(&bytes, &a->bench.kernels, p->format, p->int8_scores, WINDOWS * KEYS,
+                               WINDOWS, heads, D));
+    w->kept = make_zeros(bytes);
+    assert_true(ops_attention_panels(&bytes, &a->bench.kernels, p->format, WINDOWS * KEYS, WINDOWS,
+                                     heads, D));
+    w->panels = make_zeros(bytes);
+}
+
+// New numbers for a row.
+static void renew(struct windowed *w, struct random *random, size_t row) {
+    struct attending *a = &w->a;
+    const struct rows one = rows_from(w->qkv, row);
+    for (size_t c = 0; c < 3 * a->width; c++)
+        put_number(w->qkv, row, c, random_float(random, -1.7f, 1.7f));
+    if (a->shape.int8_scores)
+        ops_encode_scores(&a->bench.exec, one, rows_columns(one, a->width), 1, a->heads, a->d);
+}
+
+// Attends with the fresh rows: windows that got some have the bits of ops_attention, the others are left alone.
+static void check_windows(struct windowed *w, const struct fresh_rows *fresh) {
+    struct attending *a = &w->a;
+    struct exec *exec = &a->bench.exec;
+    const size_t row_bytes = a->width * sizeof(float), width = a->width;
+    float *found = make_floats(TOKENS * width), *truth = make_floats(TOKENS * width);
+    for (size_t i = 0; i < TOKENS * width; i++) found[i] = 9.0f;
+    ops_attention(exec, rows_f32(truth, width), w->qkv, rows_columns(w->qkv, width),
+                  rows_columns(w->qkv, 2 * width), &a->shape, w->panels);
+    exec->macs = 0;
+    ops_attention_kept(exec, rows_f32(found, width), w->kept, fresh, &a->shape);
+    uint64_t macs = 0;
+    for (size_t i = 0; i < TOKENS; i++) {
+        const size_t window = i / GRID_W / SIDE * 3 + i % GRID_W / SIDE;
+        const bool stale = fresh->starts[window] < fresh->starts[window + 1];
+        macs += stale ? (2 * KEYS + 2 * SIDE) * width : 0;
+        for (size_t c = 0; !stale && c < width; c++) assert_true(found[i * width + c] == 9.0f);
+        if (stale) assert_memory_equal(found + i * width, truth + i * width, row_bytes);
+    }
+    assert_int_equal(exec->macs, macs);
+    free(found);
+    free(truth);
+}
+
+// All rows fresh, then two in the first window and one in the last.
+static void check_kept_windows(const struct precise *p, vdt_cpu level, size_t heads) {
+    struct windowed w;
+    struct random random = {21};
+    open_windowed(&w, &random, p, level, heads);
+    for (size_t i = 0; i <= TOKENS; i++) renew(&w, &random, i);
+    check_windows(&w, &(struct fresh_rows){w.qkv, w.k_starts, w.key_rows, NULL});
+    const size_t starts[WINDOWS + 1] = {0, 2, 2, 2, 2, 2, 3};
+    const uint32_t rows[] = {8, 0, 34}, positions[] = {4, 0, 3}; // of 5 x 7, of 3 x 3
+    for (size_t i = 0; i < 3; i++) renew(&w, &random, rows[i]);
+    check_windows(&w, &(struct fresh_rows){w.qkv, starts, rows, positions});
+    free(w.qkv.data);
+    free(w.kept);
+    free(w.panels);
+    close_attending(&w.a);
+}
+
+static void windows_are_kept(void **state) {
+    (void)state;
+    for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
+        for (size_t k = 0; k < sizeof precise / sizeof *precise; k++) {
+            const struct precise *p = &precise[k];
+            if (!runs_at(p, (vdt_cpu)level)) continue;
+            check_kept_windows(p, (vdt_cpu)level, 1); // tiles are dealt
+            check_kept_windows(p, (vdt_cpu)level, 7); // heads
+        }
+    }
+}
+
 // The same bits at any thread count.
 static void threads_change_nothing(void **state) {
     (void)state;
@@ -444,7 +568,7 @@ static void threads_change_nothing(void **state) {
         for (int step = 0; step < 20; step++) {
             const size_t m = pick_rows(&random, index, a.n, 20);
             random_floats(&random, a.fresh.data, m * 3 * a.width, -2.0f, 2.0f);
-            exact_attention_update(&a.bench.exec, &a.exact, a.qkv, a.fresh, index, m, &a.shape);
+            exact_attention_update(&a.bench.exec, &a.exact, a.fresh, index, m, &a.shape);
         }
         hashes[threads - 1] =
             fnv1a(FNV_START, (const uint8_t *)a.exact.o, a.n * a.width * sizeof(float));
@@ -458,7 +582,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delta_is_the_recurrence), cmocka_unit_test(exact_stays_exact),
         cmocka_unit_test(blocks_of_keys),          cmocka_unit_test(not_a_number_leaves_no_trace),
-        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(windows_are_kept),        cmocka_unit_test(threads_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

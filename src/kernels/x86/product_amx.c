@@ -347,12 +347,12 @@ INLINED void pass(struct panel *panel, size_t first, size_t end, size_t rows,
     } while (lane < panel->lanes);
 }
 
-// The lines of a panel, spread over the steps that `rows` rows take with this one.
-static void fetch_panel(struct panel *panel, size_t rows) {
+// The lines of the upcoming panel number `index`, spread over the steps that `rows` rows take with this one.
+static void fetch_panel(struct panel *panel, size_t rows, size_t index) {
     const size_t groups = (rows + GROUP - 1) / GROUP, steps = groups * 2 * (panel->lanes / TILE);
     const size_t lines = panel->lanes * (PANEL_BYTES / CACHE_LINE);
     if (!panel->upcoming || !panel->upcoming->panel || steps == 0) return;
-    panel->ahead.at = panel->upcoming->panel;
+    panel->ahead.at = panel->upcoming->panel + index * lines * CACHE_LINE;
     panel->ahead.end = panel->ahead.at + lines * CACHE_LINE;
     panel->ahead.a_step = (lines + steps - 1) / steps * CACHE_LINE;
 }
@@ -384,7 +384,7 @@ INLINED void product_amx(float *c, size_t c_stride, const void *const *a, size_t
             panel.c = c + first;
             panel.b = (const unsigned char *)panels + first / PANEL * panel_bytes;
             panel.width = n - first < PANEL ? n - first : PANEL;
-            if (row == 0) fetch_panel(&panel, end);
+            if (row == 0) fetch_panel(&panel, end, first / PANEL);
             if (lanes % TILE != 0 || lanes == 0) copy_tail(&panel);
             pass(&panel, row, end, group, format);
         }

@@ -126,10 +126,13 @@ INLINED void product(float *c, size_t c_stride, const void *const *a, size_t row
                      const void *panels, size_t panel_bytes, size_t n, size_t lanes,
                      bool accumulate, const struct upcoming *upcoming, const enum format format) {
     const unsigned char *b = panels;
+    struct upcoming next;
     for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
         panel_product(c, c_stride, a, rows, b, lanes, width, accumulate, upcoming, format);
         n -= width;
+        if (n > 0 && upcoming)
+            upcoming = upcoming_after_panel(&next, upcoming, lanes * PANEL * LANE_BYTES);
     }
 }
 

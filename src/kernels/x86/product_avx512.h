@@ -175,6 +175,7 @@ INLINED void product_avx512(float *c, size_t c_stride, const void *const *a, siz
                             bool accumulate, const struct upcoming *upcoming,
                             const enum format format) {
     const unsigned char *b = panels;
+    struct upcoming next;
     for (; n > 0; c += PANEL, b += panel_bytes) {
         const size_t width = n < PANEL ? n : PANEL;
         switch ((width + 15) / 16) {
@@ -192,6 +193,8 @@ INLINED void product_avx512(float *c, size_t c_stride, const void *const *a, siz
             break;
         }
         n -= width;
+        if (n > 0 && upcoming)
+            upcoming = upcoming_after_panel(&next, upcoming, lanes * PANEL * LANE_BYTES);
     }
 }
 
