@@ -194,7 +194,7 @@ struct kernels {
     void (*layernorm_f32)(float *y, const float *x, const float *weight, const float *bias,
                           size_t n, float eps);
 
-    // y_i += x_i for i < n. Meanwhile fetches `next`, n values that are read soon. EXACT.
+    // y_i += x_i for i < n. Meanwhile fetches `next`, n values that are read soon, and the n values behind y. EXACT.
     void (*add_f32)(float *y, const float *x, const float *next, size_t n);
 
     // In place over n values.

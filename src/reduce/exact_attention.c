@@ -443,5 +443,6 @@ void exact_attention_read(const struct exact_attention *state, size_t i, float *
         const size_t at = head * state->n + i;
         const float *o = state->o + at * d, factor = 1.0f / state->sum[at];
         for (size_t j = 0; j < d; j++) row[j] = o[j] * factor;
+        attention_fetch(o + d, d * sizeof *o); // the next row is read next
     }
 }

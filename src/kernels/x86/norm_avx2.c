@@ -39,6 +39,7 @@ static void add(float *y, const float *x, const float *next, size_t n) {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
         _mm_prefetch(next + i, _MM_HINT_T0);
+        __builtin_prefetch(y + n + i, 1);
         _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
         _mm256_storeu_ps(y + i + 8,
                          _mm256_add_ps(_mm256_loadu_ps(y + i + 8), _mm256_loadu_ps(x + i + 8)));

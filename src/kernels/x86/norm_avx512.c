@@ -67,6 +67,7 @@ static void add(float *y, const float *x, const float *next, size_t n) {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
         _mm_prefetch(next + i, _MM_HINT_T0);
+        __builtin_prefetch(y + n + i, 1);
         _mm512_storeu_ps(y + i, _mm512_add_ps(_mm512_loadu_ps(y + i), _mm512_loadu_ps(x + i)));
     }
     if (i < n) {
