@@ -10,7 +10,7 @@
 #include "json_out.h"
 #include "pipeline.h"
 
-enum { LEAST_STEPS = 4, MOST_STEPS = 400 };
+enum { LEAST_STEPS = 30, MOST_STEPS = 400 };
 enum { NOISE_LEVELS = 9 };
 
 static const double RUN_SECONDS = 8.0;
