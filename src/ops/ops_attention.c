@@ -372,15 +372,16 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
 
 struct head_run {
     const struct attention *attention;
-    size_t bytes; // of the largest head's panels
+    size_t bytes;        // of the largest head's panels
+    size_t heads_a_task; // of one sequence
 };
 
-// Keys and values [first, first + rows) of a head that is still to come.
+// Keys and values [first, first + rows) of a head that is still to come, if they are to be packed.
 static void fetch_keys(const struct attention *run, size_t sequence, size_t head, size_t first,
                        size_t rows) {
     const struct attention_shape *shape = run->shape;
     const size_t begin = shape->k_starts[sequence], n = keys_of(shape, sequence);
-    if (run->fresh || head >= shape->heads) return;
+    if (run->fresh) return;
     for (size_t i = first; i < min_size(first + rows, n); i++) {
         const size_t row = shape->key_rows ? shape->key_rows[begin + i] : begin + i;
         attention_fetch_columns(run->k, row, head, shape->d);
@@ -388,51 +389,50 @@ static void fetch_keys(const struct attention *run, size_t sequence, size_t head
     }
 }
 
-// The next head, if it is kept.
-static struct soon next_head(const struct attention *run, size_t sequence, size_t head) {
-    struct soon soon = {0};
-    if (!run->fresh || head + 1 >= run->shape->heads) return soon;
-    soon.parts[0].at = attention_kept_head(run, sequence, head + 1);
-    soon.parts[0].end = soon.parts[0].at + attention_kept_bytes(run, keys_of(run->shape, sequence));
-    return soon;
+// A head that is still to come, if it is kept.
+static struct soon kept_head(const struct attention *run, size_t sequence, size_t head) {
+    if (!run->fresh) return (struct soon){0};
+    const unsigned char *kept = attention_kept_head(run, sequence, head);
+    return (struct soon){{{kept, kept + attention_kept_bytes(run, keys_of(run->shape, sequence))}}};
 }
 
-// A whole head. Its panels, if they are packed, have the thread's own place, where they stay in the nearest caches.
-static void attend_head(const struct head_run *heads, size_t sequence, size_t head, size_t thread,
-                        void *scratch) {
+// A whole head, the last of its task or not. Its panels, if they are packed, have the thread's own place, where they stay
+// in the nearest caches.
+static void attend_head(const struct head_run *heads, size_t sequence, size_t head, bool last,
+                        size_t thread, void *scratch) {
     const struct attention *run = heads->attention;
     const size_t n_q = queries_of(run->shape, sequence), rows = tile_rows(run, sequence);
     unsigned char *place = run->panels + thread * heads->bytes;
     fetch_queries(run, sequence, head, 0, rows);
     bring_head(run, place, sequence, head, scratch);
     struct pass pass = pass_of(run, place, sequence, head);
-    struct soon soon = next_head(run, sequence, head);
+    struct soon soon = {0};
+    if (!last) soon = kept_head(run, sequence, head + 1);
     pass.soon = &soon;
     for (size_t first = 0; first < n_q; first += rows) {
         const size_t next = min_size(first + rows, n_q);
         fetch_queries(run, sequence, head, next, rows);
-        fetch_keys(run, sequence, head + 1, first, rows);
+        if (!last) fetch_keys(run, sequence, head + 1, first, rows);
         pass.rows = next - first;
         attend_tile(run, &pass, sequence, head, first, scratch);
     }
 }
 
-// So many heads of a sequence at a time: a thread knows which it takes next, and fetches it.
-enum { HEADS_A_TASK = 3 };
-
+// Some heads of a sequence, one after the other: a thread knows which it takes next, and fetches it.
 static void heads_task(void *argument, size_t task, size_t thread, void *scratch) {
     const struct head_run *heads = argument;
     const struct attention *run = heads->attention;
-    const size_t tasks = ceil_div(run->shape->heads, HEADS_A_TASK), sequence = task / tasks;
-    const size_t first = task % tasks * HEADS_A_TASK,
-                 end = min_size(first + HEADS_A_TASK, run->shape->heads);
+    const size_t tasks = ceil_div(run->shape->heads, heads->heads_a_task), sequence = task / tasks;
+    const size_t first = task % tasks * heads->heads_a_task,
+                 end = min_size(first + heads->heads_a_task, run->shape->heads);
     if (queries_of(run->shape, sequence) == 0 || !is_stale(run, sequence)) return;
     for (size_t head = first; head < end; head++)
-        attend_head(heads, sequence, head, thread, scratch);
+        attend_head(heads, sequence, head, head + 1 == end, thread, scratch);
 }
 
-// So many and more are dealt whole: the last one to finish is not waited for long.
-enum { HEADS_A_THREAD = 16 };
+// So many heads a thread and more are dealt whole, and so many tasks a thread are enough: the last one to finish is not
+// waited for long.
+enum { TASKS_A_THREAD = 16, MOST_HEADS_A_TASK = 3 };
 
 static void run_attention(struct attention *run) {
     struct exec *exec = run->exec;
@@ -448,8 +448,9 @@ static void run_attention(struct attention *run) {
             exec->macs += (2 * n_k + attention_positions(shape)) * n_q * shape->heads * shape->d;
     }
     // No more threads than heads: their own places fit into those of the longest sequence.
-    if (threads <= shape->heads && heads >= HEADS_A_THREAD * threads) {
-        const size_t tasks = ceil_div(shape->heads, HEADS_A_TASK);
+    whole.heads_a_task = min_size(heads / (TASKS_A_THREAD * threads), MOST_HEADS_A_TASK);
+    if (threads <= shape->heads && whole.heads_a_task > 0) {
+        const size_t tasks = ceil_div(shape->heads, whole.heads_a_task);
         exec_run(exec, shape->n_sequences * tasks, heads_task, &whole);
         return;
     }

@@ -1,5 +1,7 @@
 #include "reduce/gate.h"
 
+#include <math.h>
+
 #include "core/checked.h"
 
 // At most so many rows a task: where there are few, each thread gets the same ones at every gate, and finds them
@@ -43,8 +45,11 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
         const uint32_t row = gate->index[i];
         void *u = rows_at(gate->u, row);
         run->source->read(run->source->argument, row, u);
-        // Zero, or NaN where a number is not finite.
-        gate->squares[row] = run->exec->kernels->distance[gate->u.format](u, u, u, gate->width);
+        // Zero, or NaN where a number is not finite: there the square that was measured is not, either.
+        gate->squares[row] =
+            isfinite(gate->squares[row])
+                ? 0.0
+                : run->exec->kernels->distance[gate->u.format](u, u, u, gate->width);
     }
 }
 

@@ -167,8 +167,14 @@ static void gates_own_their_reference(void **state) {
     }
 }
 
+static bool stays(void *argument, size_t i) {
+    (void)argument;
+    (void)i;
+    return false;
+}
+
 // A token that is not a number counts for more than any other, also as a reference: it is recomputed as long as
-// it is there and once more when it has gone.
+// it is there, measured again or not, and once more when it has gone.
 static void not_a_number_is_served_first(void **state) {
     (void)state;
     for (int level = VDT_CPU_C; level <= (int)cpu_detect(); level++) {
@@ -179,13 +185,14 @@ static void not_a_number_is_served_first(void **state) {
             const struct policy policy = {.kind = kinds[k], .r = 1, .threshold = 3.0};
             open_exec(&bench, (vdt_cpu)level, 2, gate_scratch_bytes(WIDTH));
             struct gate gate = gate_of(tokens);
-            const struct gate_source source = {NULL, read_token, tokens};
+            const struct gate_source source = {NULL, read_token, tokens},
+                                     still = {stays, read_token, tokens};
             gate_step(&bench.exec, &gate, &source, &policy, true);
             tokens->c[7][WIDTH - 1] = NAN;
             for (int step = 0; step < 5; step++) {
                 tokens->c[9][0] = 2.0f; // waits, or never counts
                 if (step == 3) tokens->c[7][WIDTH - 1] = 0.5f;
-                gate_step(&bench.exec, &gate, &source, &policy, false);
+                gate_step(&bench.exec, &gate, step == 2 ? &still : &source, &policy, false);
                 if (step == 4) break;
                 assert_int_equal(gate.picked, 1);
                 assert_int_equal(gate.index[0], 7);
