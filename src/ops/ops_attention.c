@@ -264,22 +264,26 @@ static void fetch_queries(const struct attention *run, size_t sequence, size_t h
         attention_fetch_columns(run->q, query_row(shape, sequence, i), head, shape->d);
 }
 
-static void fetch_outputs(const struct attention *run, const struct tile *tile, size_t rows,
-                          size_t head) {
-    const struct rows y = rows_columns(run->y, head * run->shape->d);
-    for (size_t i = 0; i < rows; i++)
-        attention_fetch_to_write(rows_at(y, tile->rows[i]), run->shape->d * format_bytes(y.format));
+// Where query i of a sequence, if there is one, will be written.
+static void fetch_output(const struct attention *run, size_t sequence, size_t head, size_t i) {
+    const size_t d = run->shape->d;
+    if (i >= queries_of(run->shape, sequence)) return;
+    attention_fetch_to_write(
+        rows_at(rows_columns(run->y, head * d), query_row(run->shape, sequence, i)),
+        d * format_bytes(run->y.format));
 }
 
-// Queries [first, first + pass->rows) of a sequence to all its keys.
+// Queries [first, first + pass->rows) of a sequence to all its keys; this thread's next tile begins with query `next`.
 static void attend_tile(const struct attention *run, const struct pass *pass, size_t sequence,
-                        size_t head, size_t first, void *scratch) {
+                        size_t head, size_t first, size_t next, void *scratch) {
     struct tile *tile = scratch;
     attention_place_tile(tile, run->shape);
     place_queries(run->shape, tile, sequence, first, pass->rows);
-    fetch_outputs(run, tile, pass->rows, head);
     attention_run_tile(run, tile, pass, head);
-    for (size_t i = 0; i < pass->rows; i++) write_row(run, tile, i, head);
+    for (size_t i = 0; i < pass->rows; i++) {
+        fetch_output(run, sequence, head, next + i);
+        write_row(run, tile, i, head);
+    }
 }
 
 /* ---- heads --------------------------------------------------------------------------------- */
@@ -366,8 +370,9 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     if (first >= n_q || !is_stale(run, sequence)) return;
     struct pass pass = pass_of(run, attention_head_panels(run, sequence, head), sequence, head);
     pass.rows = min_size(rows, n_q - first);
-    fetch_queries(run, sequence, head, first + pool_threads(run->exec->pool) * rows, rows);
-    attend_tile(run, &pass, sequence, head, first, scratch);
+    const size_t next = first + pool_threads(run->exec->pool) * rows;
+    fetch_queries(run, sequence, head, next, rows);
+    attend_tile(run, &pass, sequence, head, first, next, scratch);
 }
 
 struct head_run {
@@ -414,7 +419,7 @@ static void attend_head(const struct head_run *heads, size_t sequence, size_t he
         fetch_queries(run, sequence, head, next, rows);
         if (!last) fetch_keys(run, sequence, head + 1, first, rows);
         pass.rows = next - first;
-        attend_tile(run, &pass, sequence, head, first, scratch);
+        attend_tile(run, &pass, sequence, head, first, next, scratch);
     }
 }
 
