@@ -255,22 +255,14 @@ static void place_queries(const struct attention_shape *shape, struct tile *tile
     }
 }
 
-// Queries [first, first + rows), as many of them as there are, of a tile that is still to come.
-static void fetch_queries(const struct attention *run, size_t sequence, size_t head, size_t first,
-                          size_t rows) {
-    const struct attention_shape *shape = run->shape;
-    const size_t end = min_size(first + rows, queries_of(shape, sequence));
-    for (size_t i = first; i < end && !run->fresh; i++)
-        attention_fetch_columns(run->q, query_row(shape, sequence, i), head, shape->d);
-}
-
-// Where query i of a sequence, if there is one, will be written.
-static void fetch_output(const struct attention *run, size_t sequence, size_t head, size_t i) {
+// Query i of a sequence, if there is one, and where its output goes.
+static void fetch_query(const struct attention *run, size_t sequence, size_t head, size_t i) {
     const size_t d = run->shape->d;
     if (i >= queries_of(run->shape, sequence)) return;
-    attention_fetch_to_write(
-        rows_at(rows_columns(run->y, head * d), query_row(run->shape, sequence, i)),
-        d * format_bytes(run->y.format));
+    const size_t row = query_row(run->shape, sequence, i);
+    if (!run->fresh) attention_fetch_columns(run->q, row, head, d);
+    attention_fetch_to_write(rows_at(rows_columns(run->y, head * d), row),
+                             d * format_bytes(run->y.format));
 }
 
 // Queries [first, first + pass->rows) of a sequence to all its keys; this thread's next tile begins with query `next`.
@@ -281,7 +273,7 @@ static void attend_tile(const struct attention *run, const struct pass *pass, si
     place_queries(run->shape, tile, sequence, first, pass->rows);
     attention_run_tile(run, tile, pass, head);
     for (size_t i = 0; i < pass->rows; i++) {
-        fetch_output(run, sequence, head, next + i);
+        fetch_query(run, sequence, head, next + i);
         write_row(run, tile, i, head);
     }
 }
@@ -371,7 +363,6 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     struct pass pass = pass_of(run, attention_head_panels(run, sequence, head), sequence, head);
     pass.rows = min_size(rows, n_q - first);
     const size_t next = first + pool_threads(run->exec->pool) * rows;
-    fetch_queries(run, sequence, head, next, rows);
     attend_tile(run, &pass, sequence, head, first, next, scratch);
 }
 
@@ -408,7 +399,7 @@ static void attend_head(const struct head_run *heads, size_t sequence, size_t he
     const struct attention *run = heads->attention;
     const size_t n_q = queries_of(run->shape, sequence), rows = tile_rows(run, sequence);
     unsigned char *place = run->panels + thread * heads->bytes;
-    fetch_queries(run, sequence, head, 0, rows);
+    for (size_t i = 0; i < rows; i++) fetch_query(run, sequence, head, i);
     bring_head(run, place, sequence, head, scratch);
     struct pass pass = pass_of(run, place, sequence, head);
     struct soon soon = {0};
@@ -416,7 +407,6 @@ static void attend_head(const struct head_run *heads, size_t sequence, size_t he
     pass.soon = &soon;
     for (size_t first = 0; first < n_q; first += rows) {
         const size_t next = min_size(first + rows, n_q);
-        fetch_queries(run, sequence, head, next, rows);
         if (!last) fetch_keys(run, sequence, head + 1, first, rows);
         pass.rows = next - first;
         attend_tile(run, &pass, sequence, head, first, next, scratch);
