@@ -265,24 +265,36 @@ static void fetch_query(const struct attention *run, size_t sequence, size_t hea
                              d * format_bytes(run->y.format));
 }
 
-// Queries [first, first + pass->rows) of a sequence to all its keys; this thread's next tile begins with query `next`.
+static size_t keys_of(const struct attention_shape *shape, size_t sequence) {
+    return shape->k_starts[sequence + 1] - shape->k_starts[sequence];
+}
+
+// Key i of a sequence, if there is one, and its value, that are still to be packed.
+static void fetch_key(const struct attention *run, size_t sequence, size_t head, size_t i) {
+    const struct attention_shape *shape = run->shape;
+    const size_t key = shape->k_starts[sequence] + i;
+    if (run->fresh || i >= keys_of(shape, sequence)) return;
+    const size_t row = shape->key_rows ? shape->key_rows[key] : key;
+    attention_fetch_columns(run->k, row, head, shape->d);
+    attention_fetch_columns(run->v, row, head, shape->d);
+}
+
+// Queries [first, first + pass->rows) of a sequence to all its keys. This thread's next tile begins with query `next`; its
+// next head, unless it is 0, has as many of its keys fetched.
 static void attend_tile(const struct attention *run, const struct pass *pass, size_t sequence,
-                        size_t head, size_t first, size_t next, void *scratch) {
+                        size_t head, size_t first, size_t next, size_t next_head, void *scratch) {
     struct tile *tile = scratch;
     attention_place_tile(tile, run->shape);
     place_queries(run->shape, tile, sequence, first, pass->rows);
     attention_run_tile(run, tile, pass, head);
     for (size_t i = 0; i < pass->rows; i++) {
         fetch_query(run, sequence, head, next + i);
+        if (next_head > 0) fetch_key(run, sequence, next_head, first + i);
         write_row(run, tile, i, head);
     }
 }
 
 /* ---- heads --------------------------------------------------------------------------------- */
-
-static size_t keys_of(const struct attention_shape *shape, size_t sequence) {
-    return shape->k_starts[sequence + 1] - shape->k_starts[sequence];
-}
 
 static void pack_head(const struct attention *run, unsigned char *panels, size_t sequence,
                       size_t head, void *scratch) {
@@ -363,7 +375,7 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
     struct pass pass = pass_of(run, attention_head_panels(run, sequence, head), sequence, head);
     pass.rows = min_size(rows, n_q - first);
     const size_t next = first + pool_threads(run->exec->pool) * rows;
-    attend_tile(run, &pass, sequence, head, first, next, scratch);
+    attend_tile(run, &pass, sequence, head, first, next, 0, scratch);
 }
 
 struct head_run {
@@ -371,19 +383,6 @@ struct head_run {
     size_t bytes;        // of the largest head's panels
     size_t heads_a_task; // of one sequence
 };
-
-// Keys and values [first, first + rows) of a head that is still to come, if they are to be packed.
-static void fetch_keys(const struct attention *run, size_t sequence, size_t head, size_t first,
-                       size_t rows) {
-    const struct attention_shape *shape = run->shape;
-    const size_t begin = shape->k_starts[sequence], n = keys_of(shape, sequence);
-    if (run->fresh) return;
-    for (size_t i = first; i < min_size(first + rows, n); i++) {
-        const size_t row = shape->key_rows ? shape->key_rows[begin + i] : begin + i;
-        attention_fetch_columns(run->k, row, head, shape->d);
-        attention_fetch_columns(run->v, row, head, shape->d);
-    }
-}
 
 // A head that is still to come, if it is kept.
 static struct soon kept_head(const struct attention *run, size_t sequence, size_t head) {
@@ -407,9 +406,8 @@ static void attend_head(const struct head_run *heads, size_t sequence, size_t he
     pass.soon = &soon;
     for (size_t first = 0; first < n_q; first += rows) {
         const size_t next = min_size(first + rows, n_q);
-        if (!last) fetch_keys(run, sequence, head + 1, first, rows);
         pass.rows = next - first;
-        attend_tile(run, &pass, sequence, head, first, next, scratch);
+        attend_tile(run, &pass, sequence, head, first, next, last ? 0 : head + 1, scratch);
     }
 }
 
