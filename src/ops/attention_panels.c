@@ -28,9 +28,13 @@ struct attention attention_of_kept(struct exec *exec, unsigned char *kept, enum 
 
 /* ---- sizes --------------------------------------------------------------------------------- */
 
+static size_t key_lanes(const struct attention *run) {
+    return format_row_lanes(attention_score_format(run), run->shape->d);
+}
+
 // Bytes that n keys, whole panels of them, take.
 static size_t key_bytes(const struct attention *run, size_t n) {
-    return n * format_row_lanes(attention_score_format(run), run->shape->d) * LANE_BYTES;
+    return n * key_lanes(run) * LANE_BYTES;
 }
 
 size_t attention_key_bytes(const struct attention *run, size_t n) {
@@ -49,12 +53,12 @@ size_t attention_head_bytes(const struct attention *run, size_t n) {
 
 // For keys that take so many lanes.
 static bool bytes_of_panels(size_t *bytes, const struct kernels *kernels, enum format format,
-                            size_t key_lanes, size_t n_keys, size_t n_sequences, size_t heads,
+                            size_t lanes_a_key, size_t n_keys, size_t n_sequences, size_t heads,
                             size_t d) {
     // Each sequence rounds its keys up to whole panels, and its values to whole lanes.
     size_t keys, lanes, columns, value_lanes;
     return checked_multiply(&keys, n_sequences, kernels->panel) &&
-           checked_add(&keys, keys, n_keys) && checked_multiply(&lanes, keys, key_lanes) &&
+           checked_add(&keys, keys, n_keys) && checked_multiply(&lanes, keys, lanes_a_key) &&
            checked_round_up(&columns, d, kernels->panel) &&
            checked_add(&value_lanes, format_lanes(format, n_keys), n_sequences) &&
            checked_multiply(&value_lanes, value_lanes, columns) &&
@@ -69,8 +73,8 @@ bool ops_attention_panels(size_t *bytes, const struct kernels *kernels, enum for
 }
 
 // Bytes of n queries, whole cache lines.
-static size_t query_bytes(const struct attention *run, size_t n) {
-    return align64(n * format_row_bytes(attention_score_format(run), run->shape->d));
+static size_t kept_query_bytes(const struct attention *run, size_t n) {
+    return align64(n * key_lanes(run) * LANE_BYTES);
 }
 
 bool ops_kept_bytes(size_t *bytes, const struct kernels *kernels, enum format format,
@@ -103,14 +107,14 @@ unsigned char *attention_head_panels(const struct attention *run, size_t sequenc
 }
 
 size_t attention_kept_bytes(const struct attention *run, size_t n) {
-    return query_bytes(run, n) + attention_head_bytes(run, n);
+    return kept_query_bytes(run, n) + attention_head_bytes(run, n);
 }
 
 unsigned char *attention_kept_head(const struct attention *run, size_t sequence, size_t head) {
     const struct attention_shape *shape = run->shape;
     const size_t first = shape->k_starts[sequence], n = shape->k_starts[sequence + 1] - first;
     const size_t before =
-        panels_before(run, sequence, first) + query_bytes(run, first) + sequence * CACHE_LINE;
+        panels_before(run, sequence, first) + kept_query_bytes(run, first) + sequence * CACHE_LINE;
     return run->panels + before * shape->heads + attention_kept_bytes(run, n) * head;
 }
 
@@ -120,7 +124,7 @@ struct pass attention_packed_pass(const struct attention *run, const unsigned ch
 }
 
 struct pass attention_kept_pass(const struct attention *run, const unsigned char *kept, size_t n) {
-    struct pass pass = attention_packed_pass(run, kept + query_bytes(run, n), n);
+    struct pass pass = attention_packed_pass(run, kept + kept_query_bytes(run, n), n);
     pass.queries = kept;
     return pass;
 }
@@ -187,37 +191,35 @@ static size_t key_column(const struct attention *run, size_t position) {
     return key_bytes(run, position / panel * panel) + position % panel * LANE_BYTES;
 }
 
-// Lane by lane, so that what is written together lies together.
-static void put_keys(const struct attention *run, unsigned char *panels, struct rows k,
-                     const struct kept_row *kept, size_t n) {
-    const size_t lanes = format_row_lanes(attention_score_format(run), run->shape->d),
-                 step = run->kernels->panel * LANE_BYTES;
-    unsigned char *to[KEPT_ROWS];
-    const unsigned char *from[KEPT_ROWS];
-    for (size_t i = 0; i < n; i++) {
-        to[i] = panels + key_column(run, kept[i].position);
-        from[i] = rows_at(k, kept[i].row);
-    }
+// n rows of lanes, each at a step of its side's. Lane by lane: in panels what is moved together lies together.
+static void copy_lanes(unsigned char *const *to, size_t to_step, const unsigned char *const *from,
+                       size_t from_step, size_t lanes, size_t n) {
     for (size_t lane = 0; lane < lanes; lane++) {
         for (size_t i = 0; i < n; i++)
-            memcpy(to[i] + lane * step, from[i] + lane * LANE_BYTES, LANE_BYTES);
+            memcpy(to[i] + lane * to_step, from[i] + lane * from_step, LANE_BYTES);
     }
 }
 
-static void get_keys(const struct attention *run, const unsigned char *panels, struct rows k,
-                     const struct kept_row *kept, size_t n) {
-    const size_t lanes = format_row_lanes(attention_score_format(run), run->shape->d),
-                 step = run->kernels->panel * LANE_BYTES;
-    const unsigned char *from[KEPT_ROWS];
+static void put_keys(const struct attention *run, unsigned char *panels, struct rows k,
+                     const struct kept_row *rows, size_t n) {
     unsigned char *to[KEPT_ROWS];
+    const unsigned char *from[KEPT_ROWS];
     for (size_t i = 0; i < n; i++) {
-        from[i] = panels + key_column(run, kept[i].position);
-        to[i] = rows_at(k, kept[i].row);
+        to[i] = panels + key_column(run, rows[i].position);
+        from[i] = rows_at(k, rows[i].row);
     }
-    for (size_t lane = 0; lane < lanes; lane++) {
-        for (size_t i = 0; i < n; i++)
-            memcpy(to[i] + lane * LANE_BYTES, from[i] + lane * step, LANE_BYTES);
+    copy_lanes(to, run->kernels->panel * LANE_BYTES, from, LANE_BYTES, key_lanes(run), n);
+}
+
+static void get_keys(const struct attention *run, const unsigned char *panels, struct rows k,
+                     const struct kept_row *rows, size_t n) {
+    unsigned char *to[KEPT_ROWS];
+    const unsigned char *from[KEPT_ROWS];
+    for (size_t i = 0; i < n; i++) {
+        to[i] = rows_at(k, rows[i].row);
+        from[i] = panels + key_column(run, rows[i].position);
     }
+    copy_lanes(to, LANE_BYTES, from, run->kernels->panel * LANE_BYTES, key_lanes(run), n);
 }
 
 // A value is a lane of all panels, of bf16 the lower halves of one's numbers or the upper ones.
@@ -267,10 +269,10 @@ static void get_value(const struct attention *run, const unsigned char *values, 
 void attention_put(const struct attention *run, unsigned char *kept, size_t n_keys, struct rows qkv,
                    const struct kept_row *rows, size_t n, size_t head) {
     const size_t d = run->shape->d, width = run->shape->heads * d;
-    const size_t row_bytes = format_row_bytes(attention_score_format(run), d);
+    const size_t row_bytes = key_lanes(run) * LANE_BYTES;
     const struct rows q = rows_columns(qkv, head * d), k = rows_columns(q, width),
                       v = rows_columns(k, width);
-    unsigned char *keys = kept + query_bytes(run, n_keys),
+    unsigned char *keys = kept + kept_query_bytes(run, n_keys),
                   *values = keys + attention_key_bytes(run, n_keys);
     put_keys(run, keys, k, rows, n);
     for (size_t i = 0; i < n; i++) {
@@ -283,7 +285,7 @@ void attention_get(const struct attention *run, const unsigned char *kept, size_
                    struct rows qkv, const struct kept_row *rows, size_t n, size_t head) {
     const size_t d = run->shape->d, width = run->shape->heads * d;
     const struct rows k = rows_columns(qkv, width + head * d), v = rows_columns(k, width);
-    const unsigned char *keys = kept + query_bytes(run, n_keys),
+    const unsigned char *keys = kept + kept_query_bytes(run, n_keys),
                         *values = keys + attention_key_bytes(run, n_keys);
     get_keys(run, keys, k, rows, n);
     for (size_t i = 0; i < n; i++)
