@@ -154,13 +154,11 @@ static void layout_panels(struct stream *stream, struct arena *arena) {
     struct delta_attention delta = {0};
     size_t bytes = 0;
     if (stream->options.attention == VDT_ATTENTION_EXACT) {
-        if (!exact_attention_panels(&bytes, kernels, encoder->qkv.format, n, heads, d / heads))
-            arena->overflow = true;
         exact.others = arena_take(arena, n, sizeof *exact.others);
         exact.key_y = arena_take(arena, n, sizeof *exact.key_y);
         exact.key_x = arena_take(arena, n, sizeof *exact.key_x);
         exact.wild = arena_take(arena, heads, sizeof *exact.wild);
-        exact.panels = arena_take(arena, bytes, 1);
+        exact.panels = encoder->panels;
     } else if (stream->options.attention == VDT_ATTENTION_DELTA) {
         if (!delta_attention_panels(&bytes, kernels, n, heads, d / heads)) arena->overflow = true;
         delta.dv = arena_take_floats(arena, n, d);

@@ -26,17 +26,11 @@ struct head {
     unsigned char *kept, *turned;
 };
 
-// Panels of M lie where the head's do, or, where whole heads are dealt, where the thread's last ones lay.
+// Panels of M, twice at most half of the rows, lie where the head's do, or, where whole heads are dealt, where the thread's last ones lay.
 static struct head head_at(const struct update *run, size_t number, size_t place) {
     unsigned char *turned = run->state->panels;
     return (struct head){number, attention_kept_head(&run->attention, 0, number),
                          turned + place * run->turned_bytes};
-}
-
-bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
-                            size_t n, size_t heads, size_t d) {
-    // Twice at most half of the rows.
-    return ops_attention_panels(bytes, kernels, format, n, 1, heads, d);
 }
 
 static struct update begin(struct exec *exec, struct exact_attention *state, struct rows fresh,

@@ -34,12 +34,8 @@ struct exact_attention {
     uint32_t *others;        // (N) rows not in M
     uint32_t *key_y, *key_x; // (N) the places of M in the grid, twice
     bool *wild;              // (heads) a key or value of M, old or new, is not finite
-    void *panels;            // exact_attention_panels bytes, aligned to 64
+    void *panels;            // ops_attention_panels bytes of N keys, aligned to 64
 };
-
-// Bytes of panels for n rows; false on overflow.
-bool exact_attention_panels(size_t *bytes, const struct kernels *kernels, enum format format,
-                            size_t n, size_t heads, size_t d);
 
 // Every row becomes that of qkv (N, 3D).
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,

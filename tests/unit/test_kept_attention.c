@@ -72,7 +72,7 @@ static void open_attending(struct attending *a, size_t height, size_t width, siz
                                         .scale = attention_scale(d),
                                         .relative = relative ? &a->relative : NULL};
     size_t exact_bytes, delta_bytes;
-    assert_true(exact_attention_panels(&exact_bytes, &a->bench.kernels, format, a->n, heads, d));
+    assert_true(ops_attention_panels(&exact_bytes, &a->bench.kernels, format, a->n, 1, heads, d));
     assert_true(delta_attention_panels(&delta_bytes, &a->bench.kernels, a->n, heads, d));
     const size_t panels = exact_bytes > delta_bytes ? exact_bytes : delta_bytes;
     a->panels = make_zeros(panels);
