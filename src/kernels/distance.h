@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-enum { DISTANCE_SUMS = 16 };
+enum { DISTANCE_SUMS = 32 };
 
 static inline double distance_total(double sums[DISTANCE_SUMS]) {
     for (size_t apart = DISTANCE_SUMS / 2; apart > 0; apart /= 2) {

@@ -179,7 +179,7 @@ struct kernels {
                          const uint32_t *y, const uint32_t *x, size_t n);
 
     // sum over i < n of (a_i - b_i)^2, of rows of F32 or BF16: differences rounded to f32, squares exact in
-    // double, added in 16 partial sums (i mod 16, in ascending order), these pairwise: 8 apart, 4, 2, 1. EXACT.
+    // double, added in 32 partial sums (i mod 32, in ascending order), these pairwise: 16 apart, 8, 4, 2, 1. EXACT.
     // Meanwhile fetches `next`, a row like b that is read soon.
     double (*distance[FORMATS])(const void *a, const void *b, const void *next, size_t n);
 
@@ -191,11 +191,12 @@ struct kernels {
     // y_i = (x_i - mean) / sqrt(variance + eps) * weight_i + bias_i, mean and (biased) variance over
     // the n values of x. y may be x. |error| <= (n + 16) u max |x - mean| / sqrt(variance + eps) max
     // |weight| + u |y_i|, and far less in practice: sums run in at least 8 partial sums.
+    // Meanwhile fetches `next`, n values that are read soon.
     void (*layernorm_f32)(float *y, const float *x, const float *weight, const float *bias,
-                          size_t n, float eps);
+                          size_t n, float eps, const float *next);
 
-    // y_i += x_i for i < n. Meanwhile fetches `next`, n values that are read soon, and the n values behind y. EXACT.
-    void (*add_f32)(float *y, const float *x, const float *next, size_t n);
+    // y_i += x_i for i < n. EXACT.
+    void (*add_f32)(float *y, const float *x, size_t n);
 
     // In place over n values.
     void (*activation_f32[ACTIVATIONS])(float *x, size_t n);

@@ -22,17 +22,18 @@ static const float *buffer_row(const struct stream *stream, size_t buffer, size_
     return (buffer % 2 ? block->mlp : block->proj) + i * stream->encoder->geometry->d;
 }
 
-// x += the buffer's row i; the next row will be wanted soon.
+static const float *embedded_row(const struct stream *stream, size_t i) {
+    return stream->embedded + i * stream->encoder->geometry->d;
+}
+
+// x += the buffer's row i.
 static void add_row(const struct stream *stream, size_t buffer, size_t i, float *x) {
     const struct encoder *encoder = stream->encoder;
-    encoder->context->kernels.add_f32(
-        x, buffer_row(stream, buffer, i),
-        buffer_row(stream, buffer, min_size(i + 1, encoder->tokens - 1)), encoder->geometry->d);
+    encoder->context->kernels.add_f32(x, buffer_row(stream, buffer, i), encoder->geometry->d);
 }
 
 static void sum_row(const struct stream *stream, size_t i, size_t buffers, float *x) {
-    const size_t d = stream->encoder->geometry->d;
-    memcpy(x, stream->embedded + i * d, d * sizeof *x);
+    memcpy(x, embedded_row(stream, i), stream->encoder->geometry->d * sizeof *x);
     for (size_t k = 0; k < buffers; k++) add_row(stream, k, i, x);
 }
 
@@ -104,8 +105,16 @@ static bool moves_mixed(void *argument, size_t i) {
            window_is_fresh(stream, window_of(stream->encoder, i));
 }
 
-static void norm_row(const struct block_step *step, size_t i, void *row, const struct norm *norm,
-                     enum format format) {
+// What reads memory first for row i at a norm's gate: what is added to x, then x itself.
+static const float *first_read(const struct block_step *step, size_t i, bool again) {
+    if (again) return stream_row(step->stream, i);
+    return step->buffers > 0 ? buffer_row(step->stream, step->buffers - 1, i)
+                             : embedded_row(step->stream, i);
+}
+
+static void norm_row(const struct block_step *step, struct gate_row which, void *row,
+                     const struct norm *norm, enum format format) {
+    const size_t i = which.i;
     const struct encoder *encoder = step->stream->encoder;
     const struct kernels *kernels = &encoder->context->kernels;
     const size_t d = encoder->geometry->d;
@@ -116,25 +125,26 @@ static void norm_row(const struct block_step *step, size_t i, void *row, const s
         x = summed;
     }
     float *out = format == FORMAT_F32 ? row : normal;
-    kernels->layernorm_f32(out, x, norm->weight, norm->bias, d, norm->eps);
+    kernels->layernorm_f32(out, x, norm->weight, norm->bias, d, norm->eps,
+                           first_read(step, which.next, which.again));
     if (format != FORMAT_F32) kernels->encode[format](row, out, d);
 }
 
-static void norm1_row(void *argument, size_t i, void *row) {
+static void norm1_row(void *argument, struct gate_row which, void *row) {
     const struct block_step *step = argument;
-    norm_row(step, i, row, &step->weights->norm1, step->block->qkv_gate.u.format);
+    norm_row(step, which, row, &step->weights->norm1, step->block->qkv_gate.u.format);
 }
 
-static void norm2_row(void *argument, size_t i, void *row) {
+static void norm2_row(void *argument, struct gate_row which, void *row) {
     const struct block_step *step = argument;
-    norm_row(step, i, row, &step->weights->norm2, step->block->mlp_gate.u.format);
+    norm_row(step, which, row, &step->weights->norm2, step->block->mlp_gate.u.format);
 }
 
 // Attention's output, in the format of the gate.
-static void full_row(void *argument, size_t i, void *row) {
+static void full_row(void *argument, struct gate_row which, void *row) {
     const struct block_step *step = argument;
     const struct rows mixed = step->block->mixed;
-    memcpy(row, rows_at(mixed, i), mixed.bytes);
+    memcpy(row, rows_at(mixed, which.i), mixed.bytes);
 }
 
 static void encode_row(const struct block_step *step, const float *values, void *row) {
@@ -143,18 +153,18 @@ static void encode_row(const struct block_step *step, const float *values, void 
     encoder->context->kernels.encode[format](row, values, encoder->geometry->d);
 }
 
-static void exact_row(void *argument, size_t i, void *row) {
+static void exact_row(void *argument, struct gate_row which, void *row) {
     const struct block_step *step = argument;
     const struct geometry *geometry = step->stream->encoder->geometry;
     float values[LIMIT_D];
-    exact_attention_read(&step->block->exact, i, values, geometry->heads,
+    exact_attention_read(&step->block->exact, which.i, which.next, values, geometry->heads,
                          geometry->d / geometry->heads);
     encode_row(step, values, row);
 }
 
-static void delta_row(void *argument, size_t i, void *row) {
+static void delta_row(void *argument, struct gate_row which, void *row) {
     const struct block_step *step = argument;
-    encode_row(step, step->block->delta.av + i * step->stream->encoder->geometry->d, row);
+    encode_row(step, step->block->delta.av + which.i * step->stream->encoder->geometry->d, row);
 }
 
 /* ---- attention ----------------------------------------------------------------------------- */
@@ -305,7 +315,7 @@ static void run_mlp(struct stream *stream, struct stream_block *block, const str
 
 static void run_block(struct stream *stream, size_t i, float *features) {
     struct encoder *encoder = stream->encoder;
-    static void (*const mixed_row[])(void *, size_t, void *) = {
+    static void (*const mixed_row[])(void *, struct gate_row, void *) = {
         [STREAM_FULL] = full_row, [STREAM_EXACT] = exact_row, [STREAM_DELTA] = delta_row};
     struct stream_block *block = &stream->blocks[i];
     const struct block *weights = &encoder->weights->blocks[i];

@@ -58,9 +58,10 @@ static void norm_task(void *argument, size_t task, size_t thread, void *scratch)
     const struct norm_run *run = argument;
     const size_t end = min_size((task + 1) * run->rows_per_task, run->rows);
     for (size_t i = task * run->rows_per_task; i < end; i++) {
-        run->exec->kernels->layernorm_f32(run->y + i * run->y_stride, run->x + i * run->x_stride,
-                                          run->norm->weight, run->norm->bias, run->n,
-                                          run->norm->eps);
+        const float *x = run->x + i * run->x_stride;
+        run->exec->kernels->layernorm_f32(run->y + i * run->y_stride, x, run->norm->weight,
+                                          run->norm->bias, run->n, run->norm->eps,
+                                          i + 1 < end ? x + run->x_stride : x);
     }
 }
 
@@ -114,7 +115,11 @@ static void encode_rows(struct encoded *encoded, const struct kernels *kernels,
         unsigned char *out = encoded->storage + i * row_bytes;
         // In f32 the computed row is the encoded row.
         float *values = format == FORMAT_F32 ? (float *)(void *)out : encoded->values;
-        if (normalised) kernels->layernorm_f32(values, row, norm->weight, norm->bias, k, norm->eps);
+        if (normalised) {
+            const size_t next = first + min_size(i + 1, n - 1);
+            kernels->layernorm_f32(values, row, norm->weight, norm->bias, k, norm->eps,
+                                   rows_at(x, index ? index[next] : next));
+        }
         if (gated) gate_row(kernels, values, row, k);
         if (computed) row = values;
         if ((computed ? FORMAT_F32 : x.format) != format) {

@@ -431,12 +431,12 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
     return afresh;
 }
 
-void exact_attention_read(const struct exact_attention *state, size_t i, float *row, size_t heads,
-                          size_t d) {
+void exact_attention_read(const struct exact_attention *state, size_t i, size_t next, float *row,
+                          size_t heads, size_t d) {
     for (size_t head = 0; head < heads; head++, row += d) {
-        const size_t at = head * state->n + i;
-        const float *o = state->o + at * d, factor = 1.0f / state->sum[at];
+        const float *head_o = state->o + head * state->n * d, *o = head_o + i * d;
+        const float factor = 1.0f / state->sum[head * state->n + i];
         for (size_t j = 0; j < d; j++) row[j] = o[j] * factor;
-        attention_fetch(o + d, d * sizeof *o); // the next row is read next
+        attention_fetch(head_o + next * d, d * sizeof *o);
     }
 }

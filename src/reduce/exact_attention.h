@@ -47,8 +47,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
                                 const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape);
 
-// row (D) <- o_i / l_i.
-void exact_attention_read(const struct exact_attention *state, size_t i, float *row, size_t heads,
-                          size_t d);
+// row (D) <- o_i / l_i. Meanwhile fetches row `next`.
+void exact_attention_read(const struct exact_attention *state, size_t i, size_t next, float *row,
+                          size_t heads, size_t d);
 
 #endif

@@ -24,13 +24,13 @@ static void measure_task(void *argument, size_t task, size_t thread, void *scrat
     const size_t end = min_size((task + 1) * run->rows, gate->n);
     for (size_t i = task * run->rows; i < end; i++) {
         const bool moves = !source->moves || source->moves(source->argument, i);
+        const struct gate_row which = {i, min_size(i + 1, gate->n - 1), false};
         if (run->flush) {
-            source->read(source->argument, i, rows_at(gate->u, i));
+            source->read(source->argument, which, rows_at(gate->u, i));
         } else if (moves) {
-            source->read(source->argument, i, scratch);
+            source->read(source->argument, which, scratch);
             gate->squares[i] = run->exec->kernels->distance[gate->u.format](
-                scratch, rows_at(gate->u, i), rows_at(gate->u, min_size(i + 1, gate->n - 1)),
-                gate->width);
+                scratch, rows_at(gate->u, i), rows_at(gate->u, which.next), gate->width);
         }
     }
 }
@@ -42,9 +42,9 @@ static void accept_task(void *argument, size_t task, size_t thread, void *scratc
     struct gate *gate = run->gate;
     const size_t end = min_size((task + 1) * run->rows, gate->picked);
     for (size_t i = task * run->rows; i < end; i++) {
-        const uint32_t row = gate->index[i];
+        const uint32_t row = gate->index[i], next = gate->index[min_size(i + 1, gate->picked - 1)];
         void *u = rows_at(gate->u, row);
-        run->source->read(run->source->argument, row, u);
+        run->source->read(run->source->argument, (struct gate_row){row, next, true}, u);
         // Zero, or NaN where a number is not finite: there the square that was measured is not, either.
         gate->squares[row] =
             isfinite(gate->squares[row])

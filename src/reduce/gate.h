@@ -11,12 +11,18 @@
 #include "ops/ops.h"
 #include "reduce/policy.h"
 
-// The current tokens c. `read` writes row i in the gate's format; `moves`, called once for each row of a step
+// A row that is read, and the one that is read after it (or it once more): what that takes may be fetched meanwhile.
+struct gate_row {
+    size_t i, next;
+    bool again; // it was measured and is passed on now; so is the next one
+};
+
+// The current tokens c. `read` writes a row in the gate's format; `moves`, called once for each row of a step
 // before that, says whether it may differ from the last step's (NULL: all may): else it is read only to be passed
 // on. Both are called from several threads, each row by one.
 struct gate_source {
     bool (*moves)(void *argument, size_t i);
-    void (*read)(void *argument, size_t i, void *row);
+    void (*read)(void *argument, struct gate_row which, void *row);
     void *argument;
 };
 

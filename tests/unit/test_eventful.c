@@ -118,9 +118,9 @@ struct tokens {
     uint32_t waited[TOKENS], index[TOKENS];
 };
 
-static void read_token(void *argument, size_t i, void *row) {
+static void read_token(void *argument, struct gate_row which, void *row) {
     const struct tokens *tokens = argument;
-    memcpy(row, tokens->c[i], sizeof tokens->c[i]);
+    memcpy(row, tokens->c[which.i], sizeof tokens->c[which.i]);
 }
 
 static struct gate gate_of(struct tokens *tokens) {

@@ -189,7 +189,7 @@ static double worst_row(const struct attending *a) {
     }
     const double rms = sqrt(squares / (double)a->n);
     for (size_t i = 0; i < a->n; i++) {
-        exact_attention_read(&a->exact, i, row, a->heads, a->d);
+        exact_attention_read(&a->exact, i, i, row, a->heads, a->d);
         for (size_t h = 0; h < a->heads; h++) {
             double max = -INFINITY, sum = 0.0, error = 0.0;
             for (size_t j = 0; j < a->n; j++) {

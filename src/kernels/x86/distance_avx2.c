@@ -10,15 +10,23 @@ static inline __m256d add_square(__m256d sum, __m128 difference) {
     return _mm256_fmadd_pd(wide, wide, sum);
 }
 
+enum { PARTS = DISTANCE_SUMS / 4 };
+
 struct sums {
-    __m256d part[4]; // 16 sums, the lower numbers first
+    __m256d part[PARTS]; // the lower numbers first
 };
 
-static inline void add_eight(struct sums *sums, size_t half, __m256 a, __m256 b) {
+static inline struct sums no_sums(void) {
+    struct sums sums;
+    for (size_t i = 0; i < PARTS; i++) sums.part[i] = _mm256_setzero_pd();
+    return sums;
+}
+
+static inline void add_eight(struct sums *sums, size_t eight, __m256 a, __m256 b) {
     const __m256 difference = _mm256_sub_ps(a, b);
-    sums->part[2 * half] = add_square(sums->part[2 * half], _mm256_castps256_ps128(difference));
-    sums->part[2 * half + 1] =
-        add_square(sums->part[2 * half + 1], _mm256_extractf128_ps(difference, 1));
+    __m256d *low = &sums->part[2 * eight], *high = low + 1;
+    *low = add_square(*low, _mm256_castps256_ps128(difference));
+    *high = add_square(*high, _mm256_extractf128_ps(difference, 1));
 }
 
 static inline __m256 load_bf16(const uint16_t *x) {
@@ -27,18 +35,19 @@ static inline __m256 load_bf16(const uint16_t *x) {
 }
 
 static void store_sums(double out[DISTANCE_SUMS], const struct sums *sums) {
-    for (size_t i = 0; i < 4; i++) _mm256_storeu_pd(out + 4 * i, sums->part[i]);
+    for (size_t i = 0; i < PARTS; i++) _mm256_storeu_pd(out + 4 * i, sums->part[i]);
 }
 
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
     const float *x = a, *y = b, *z = next;
     const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
-    struct sums sums = {
-        {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()}};
+    struct sums sums = no_sums();
     for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {
         _mm_prefetch(z + i, _MM_HINT_T0);
-        add_eight(&sums, 0, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
-        add_eight(&sums, 1, _mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
+        _mm_prefetch(z + i + 16, _MM_HINT_T0);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < DISTANCE_SUMS / 8; j++)
+            add_eight(&sums, j, _mm256_loadu_ps(x + i + 8 * j), _mm256_loadu_ps(y + i + 8 * j));
     }
     double total[DISTANCE_SUMS];
     store_sums(total, &sums);
@@ -52,12 +61,12 @@ static double distance_f32(const void *a, const void *b, const void *next, size_
 static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
     const uint16_t *x = a, *y = b, *z = next;
     const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
-    struct sums sums = {
-        {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()}};
+    struct sums sums = no_sums();
     for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {
         _mm_prefetch(z + i, _MM_HINT_T0);
-        add_eight(&sums, 0, load_bf16(x + i), load_bf16(y + i));
-        add_eight(&sums, 1, load_bf16(x + i + 8), load_bf16(y + i + 8));
+#pragma GCC unroll 4
+        for (size_t j = 0; j < DISTANCE_SUMS / 8; j++)
+            add_eight(&sums, j, load_bf16(x + i + 8 * j), load_bf16(y + i + 8 * j));
     }
     double total[DISTANCE_SUMS];
     store_sums(total, &sums);

@@ -4,64 +4,95 @@
 #include "kernels/x86/lanes_avx512.h"
 
 // Squares of f32 are exact in double: a fused step rounds as often as two.
-// Eight at a time: halves of sixteen would have to be taken apart to become doubles.
-static inline __m512d add_eight(__m512d sums, __m256 a, __m256 b) {
-    const __m512d difference = _mm512_cvtps_pd(_mm256_sub_ps(a, b));
-    return _mm512_fmadd_pd(difference, difference, sums);
+static inline __m512d add_squares(__m512d sums, __m256 differences) {
+    const __m512d wide = _mm512_cvtps_pd(differences);
+    return _mm512_fmadd_pd(wide, wide, sums);
 }
 
-static inline double total(__m512d low, __m512d high) {
-    double parts[DISTANCE_SUMS];
-    _mm512_storeu_pd(parts, low);
-    _mm512_storeu_pd(parts + 8, high);
-    return distance_total(parts);
+// Eight sums for each half of a vector of differences.
+struct sums {
+    __m512d low, high;
+};
+
+static inline struct sums no_sums(void) {
+    return (struct sums){_mm512_setzero_pd(), _mm512_setzero_pd()};
 }
 
-static inline __m256 even(__m256i bf16) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(bf16, 16));
+static inline struct sums add_sixteen(struct sums sums, __m512 differences) {
+    return (struct sums){add_squares(sums.low, _mm512_castps512_ps256(differences)),
+                         add_squares(sums.high, _mm512_extractf32x8_ps(differences, 1))};
 }
 
-static inline __m256 odd(__m256i bf16) {
-    return _mm256_castsi256_ps(_mm256_and_si256(bf16, _mm256_set1_epi32((int)0xffff0000u)));
+static inline __m256d add_halves(__m512d sums) {
+    return _mm256_add_pd(_mm512_castpd512_pd256(sums), _mm512_extractf64x4_pd(sums, 1));
+}
+
+static inline __m128d add_quarters(__m256d sums) {
+    return _mm_add_pd(_mm256_castpd256_pd128(sums), _mm256_extractf128_pd(sums, 1));
+}
+
+static inline double add_pair(__m128d sums) {
+    return _mm_cvtsd_f64(sums) + _mm_cvtsd_f64(_mm_unpackhi_pd(sums, sums));
 }
 
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
     const float *x = a, *y = b, *z = next;
-    const size_t whole = n / 16 * 16;
-    const __mmask16 there = first_avx512(n - whole);
-    const __mmask8 first = (__mmask8)there, second = (__mmask8)(there >> 8);
-    __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
-    for (size_t i = 0; i < whole; i += 16) {
+    struct sums first = no_sums(), second = no_sums();
+    size_t i = 0;
+    for (; i + DISTANCE_SUMS <= n; i += DISTANCE_SUMS) {
         _mm_prefetch(z + i, _MM_HINT_T0);
-        low = add_eight(low, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
-        high = add_eight(high, _mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
+        _mm_prefetch(z + i + 16, _MM_HINT_T0);
+        first = add_sixteen(first, _mm512_sub_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i)));
+        second = add_sixteen(
+            second, _mm512_sub_ps(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(y + i + 16)));
     }
-    low = add_eight(low, _mm256_maskz_loadu_ps(first, x + whole),
-                    _mm256_maskz_loadu_ps(first, y + whole));
-    high = add_eight(high, _mm256_maskz_loadu_ps(second, x + whole + 8),
-                     _mm256_maskz_loadu_ps(second, y + whole + 8));
-    return total(low, high);
+    if (i < n) {
+        const size_t rest = n - i;
+        const __mmask16 there = first_avx512(rest),
+                        behind = first_avx512(rest > 16 ? rest - 16 : 0);
+        first = add_sixteen(first, _mm512_sub_ps(_mm512_maskz_loadu_ps(there, x + i),
+                                                 _mm512_maskz_loadu_ps(there, y + i)));
+        second = add_sixteen(second, _mm512_sub_ps(_mm512_maskz_loadu_ps(behind, x + i + 16),
+                                                   _mm512_maskz_loadu_ps(behind, y + i + 16)));
+    }
+    const __m512d low = _mm512_add_pd(first.low, second.low),
+                  high = _mm512_add_pd(first.high, second.high);
+    return add_pair(add_quarters(add_halves(_mm512_add_pd(low, high))));
+}
+
+// Differences of numbers 0, 2, 4, ... of 32, and of those between them.
+static inline __m512 even(__m512i a, __m512i b) {
+    return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_slli_epi32(a, 16)),
+                         _mm512_castsi512_ps(_mm512_slli_epi32(b, 16)));
+}
+
+static inline __m512 odd(__m512i a, __m512i b) {
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_and_si512(a, upper)),
+                         _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
 }
 
 static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
     const uint16_t *x = a, *y = b, *z = next;
-    const size_t whole = n / 16 * 16;
-    const __mmask16 there = first_avx512(n - whole);
-    __m512d evens = _mm512_setzero_pd(), odds = _mm512_setzero_pd();
-    for (size_t i = 0; i < whole; i += 16) {
+    struct sums evens = no_sums(), odds = no_sums();
+    size_t i = 0;
+    for (; i + DISTANCE_SUMS <= n; i += DISTANCE_SUMS) {
         _mm_prefetch(z + i, _MM_HINT_T0);
-        const __m256i u = _mm256_loadu_epi16(x + i), v = _mm256_loadu_epi16(y + i);
-        evens = add_eight(evens, even(u), even(v));
-        odds = add_eight(odds, odd(u), odd(v));
+        const __m512i u = _mm512_loadu_si512(x + i), v = _mm512_loadu_si512(y + i);
+        evens = add_sixteen(evens, even(u, v));
+        odds = add_sixteen(odds, odd(u, v));
     }
-    const __m256i u = _mm256_maskz_loadu_epi16(there, x + whole),
-                  v = _mm256_maskz_loadu_epi16(there, y + whole);
-    evens = add_eight(evens, even(u), even(v));
-    odds = add_eight(odds, odd(u), odd(v));
-    const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0),
-                  second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
-    return total(_mm512_permutex2var_pd(evens, first, odds),
-                 _mm512_permutex2var_pd(evens, second, odds));
+    if (i < n) {
+        const __mmask32 there = (1u << (n - i)) - 1;
+        const __m512i u = _mm512_maskz_loadu_epi16(there, x + i),
+                      v = _mm512_maskz_loadu_epi16(there, y + i);
+        evens = add_sixteen(evens, even(u, v));
+        odds = add_sixteen(odds, odd(u, v));
+    }
+    const __m512d from_even = _mm512_add_pd(evens.low, evens.high),
+                  from_odd = _mm512_add_pd(odds.low, odds.high);
+    return add_pair(add_quarters(add_halves(from_even))) +
+           add_pair(add_quarters(add_halves(from_odd)));
 }
 
 void distance_init_avx512(struct kernels *table) {

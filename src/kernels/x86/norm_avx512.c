@@ -44,11 +44,12 @@ static float sum_of_squares(const float *x, size_t n, __m512 mean) {
 }
 
 static void layernorm(float *y, const float *x, const float *weight, const float *bias, size_t n,
-                      float eps) {
+                      float eps, const float *next) {
     const __m512 mean = _mm512_set1_ps(sum(x, n) / (float)n);
     const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(sum_of_squares(x, n, mean) / (float)n + eps));
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
+        _mm_prefetch(next + i, _MM_HINT_T0);
         const __m512 normal = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(x + i), mean), scale);
         _mm512_storeu_ps(
             y + i, _mm512_fmadd_ps(normal, _mm512_loadu_ps(weight + i), _mm512_loadu_ps(bias + i)));
@@ -63,13 +64,10 @@ static void layernorm(float *y, const float *x, const float *weight, const float
     }
 }
 
-static void add(float *y, const float *x, const float *next, size_t n) {
+static void add(float *y, const float *x, size_t n) {
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        _mm_prefetch(next + i, _MM_HINT_T0);
-        __builtin_prefetch(y + n + i, 1);
+    for (; i + 16 <= n; i += 16)
         _mm512_storeu_ps(y + i, _mm512_add_ps(_mm512_loadu_ps(y + i), _mm512_loadu_ps(x + i)));
-    }
     if (i < n) {
         const __mmask16 there = first_avx512(n - i);
         const __m512 sum =
