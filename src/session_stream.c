@@ -41,13 +41,14 @@ int session_plan_stream(struct vdt_session *session, const vdt_stream_options *o
                         vdt_error *error) {
     static const enum policy_kind kinds[] = {[VDT_UPDATE_ALL] = POLICY_ALL,
                                              [VDT_UPDATE_TOP] = POLICY_TOP,
-                                             [VDT_UPDATE_FRACTION] = POLICY_FRACTION,
+                                             [VDT_UPDATE_FRACTION] = POLICY_TOP,
                                              [VDT_UPDATE_THRESHOLD] = POLICY_THRESHOLD};
     const int status = check_options(options, error);
     if (status) return status;
+    const double share = options->fraction * (double)session->encoder.tokens;
+    const bool fraction = options->update == VDT_UPDATE_FRACTION;
     struct stream_options plan = {.policy = {.kind = kinds[options->update],
-                                             .r = options->r,
-                                             .fraction = options->fraction,
+                                             .r = fraction ? (size_t)share : options->r,
                                              .threshold = options->threshold,
                                              .floor = options->floor,
                                              .max_wait = options->max_wait},

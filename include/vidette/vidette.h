@@ -381,7 +381,8 @@ typedef struct vdt_stats { // of one call, for all its clips together
     uint64_t macs;        // multiply-adds done, counted where they are done, and macs_unread
     uint64_t macs_dense;  // multiply-adds that the same clips would take without reduction
     uint64_t macs_unread; // those left out where outputs read only a clip's first tokens: in the
-                          // last block the others give keys and values, nothing else
+                          // last block the others give keys and values, nothing else. Of a
+                          // stream's steps only the first one tells
 } vdt_stats;
 
 // What became of the tokens of one clip. Token indices count the whole clip: the prefix (class,

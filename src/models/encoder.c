@@ -101,18 +101,23 @@ void encoder_set_padding(struct encoder *encoder, size_t block) {
            encoder->padding + block * bytes, bytes);
 }
 
+uint64_t encoder_macs_unread(const struct encoder *encoder, size_t n) {
+    const struct geometry *geometry = encoder->geometry;
+    const uint64_t d = geometry->d, left = n - encoder->read_rows;
+    return left * (2 * n * d + d * d + geometry_mlp_macs(geometry));
+}
+
 // From the last block's attention on only what is read goes on: the first rows of every clip, which become the
 // sequence, in x and in what the heads have mixed.
 static void leave_unread(struct encoder *encoder) {
-    const struct geometry *geometry = encoder->geometry;
     const struct sequence *sequence = &encoder->sequence;
-    const size_t rows = encoder->read_rows, d = geometry->d;
+    const size_t rows = encoder->read_rows, d = encoder->geometry->d;
     for (size_t b = 0; b < sequence->clips; b++) {
         const struct rows x = rows_f32(encoder->x, d), mixed = encoder->mixed;
         const size_t first = sequence->starts[b], n = sequence_rows(sequence, b);
         memmove(rows_at(x, b * rows), rows_at(x, first), rows * x.bytes);
         memmove(rows_at(mixed, b * rows), rows_at(mixed, first), rows * mixed.bytes);
-        encoder->macs_unread += (n - rows) * (2 * n * d + d * d + geometry_mlp_macs(geometry));
+        encoder->macs_unread += encoder_macs_unread(encoder, n);
     }
     memcpy(sequence->starts, encoder->read_starts,
            (sequence->clips + 1) * sizeof *sequence->starts);

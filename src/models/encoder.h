@@ -126,6 +126,9 @@ struct attention_shape encoder_attention_shape(const struct encoder *encoder, si
 // Sets the row of qkv behind all tokens: what the block makes of padding.
 void encoder_set_padding(struct encoder *encoder, size_t block);
 
+// Multiply-adds that are left out of a clip of n tokens where outputs read its first ones alone.
+uint64_t encoder_macs_unread(const struct encoder *encoder, size_t n);
+
 // Multiply-adds of one dense clip, by formula: linear layers, attention products, patch embedding, head.
 uint64_t encoder_macs(const struct encoder *encoder);
 

@@ -191,13 +191,14 @@ static struct fresh_rows deal_to_windows(struct stream *stream, struct rows qkv,
 }
 
 // Attention in full, over what holds a changed token.
-static void attend_full(struct stream *stream, size_t i, const struct attention_shape *shape) {
+static void attend_full(struct stream *stream, size_t i, struct attention_shape *shape) {
     struct encoder *encoder = stream->encoder;
     const struct stream_block *block = &stream->blocks[i];
     const struct gate *gate = &block->qkv_gate;
     const size_t starts[2] = {0, gate->picked};
     struct fresh_rows fresh = {encoder->qkv, starts, NULL, gate->index};
     if (gate->picked == 0) return;
+    if (block->rows < encoder->tokens) shape->q_starts = encoder->read_starts;
     if (gate->picked == gate->n && shape->key_rows) encoder_set_padding(encoder, i);
     if (gate->picked == gate->n)
         fresh = (struct fresh_rows){encoder->qkv, shape->k_starts, shape->key_rows, NULL};
@@ -285,7 +286,8 @@ static void pass_gate(struct stream *stream, size_t number, struct gate *gate,
     stream->state->pending += pending;
     stream->updated[number] = (uint32_t)gate->picked;
     if (stream->passed)
-        memcpy(stream->passed + number * gate->n, gate->index, gate->picked * sizeof *gate->index);
+        memcpy(stream->passed + number * stream->encoder->tokens, gate->index,
+               gate->picked * sizeof *gate->index);
 }
 
 // The rows that passed `gate` through the projection, into its buffer.
@@ -313,6 +315,13 @@ static void run_mlp(struct stream *stream, struct stream_block *block, const str
     unsettle(stream, 0, gate->index, gate->picked);
 }
 
+// How many of the first rows passed.
+static size_t picked_below(const struct gate *gate, size_t rows) {
+    size_t n = 0;
+    while (n < gate->picked && gate->index[n] < rows) n++;
+    return n;
+}
+
 static void run_block(struct stream *stream, size_t i, float *features) {
     struct encoder *encoder = stream->encoder;
     static void (*const mixed_row[])(void *, struct gate_row, void *) = {
@@ -333,7 +342,8 @@ static void run_block(struct stream *stream, size_t i, float *features) {
         attention_encode(&encoder->exec, encoder->qkv, &shape, block->qkv_gate.picked);
     }
     const uint64_t afresh = attend(stream, i);
-    const size_t picked_qkv = block->qkv_gate.picked;
+    const size_t picked_qkv = block->qkv_gate.picked,
+                 attending = picked_below(&block->qkv_gate, block->rows);
     pass_gate(stream, 3 * i + 1, &block->proj_gate,
               &(struct gate_source){moves_mixed, mixed_row[block->kind], &step});
     project(stream, block, weights->attention.proj);
@@ -341,11 +351,15 @@ static void run_block(struct stream *stream, size_t i, float *features) {
     pass_gate(stream, 3 * i + 2, &block->mlp_gate,
               &(struct gate_source){moves_row, norm2_row, &step});
     run_mlp(stream, block, &weights->mlp);
-    const size_t picked[3] = {picked_qkv, block->proj_gate.picked, block->mlp_gate.picked};
+    const struct stream_count count = {
+        .picked = {picked_qkv, block->proj_gate.picked, block->mlp_gate.picked},
+        .rows = block->rows,
+        .attending = attending,
+        .afresh = afresh};
     stream->afresh += afresh;
     stream->macs += stream->first
-                        ? stream_count_flush(encoder, i)
-                        : stream_count_block(encoder, stream->options.attention, i, picked, afresh);
+                        ? stream_count_flush(encoder, i, block->rows)
+                        : stream_count_block(encoder, stream->options.attention, i, &count);
 }
 
 // What the last block's MLP adds.
@@ -380,7 +394,7 @@ static int run_blocks(struct stream *stream, vdt_error *error) {
         run_block(stream, i, features);
     }
     stream->r = r / max_size(blocks, 1);
-    exec_run(&encoder->exec, encoder->tokens, finish_task, stream);
+    exec_run(&encoder->exec, stream->read_rows, finish_task, stream);
     if (features && encoder->options.layer == blocks)
         encoder_read_features(encoder, encoder->x, features, 0);
     return VDT_OK;
@@ -420,7 +434,7 @@ static void give_outputs(struct stream *stream, float *logits, float *features, 
     else
         copy_outputs(stream, logits, features);
     stats->head_ms += clock_ms() - start;
-    stats->macs = stream->encoder->exec.macs;
+    stats->macs = stream->encoder->exec.macs + stats->macs_unread;
 }
 
 // Everything behind the embedding. The state of a step that fails is of no use: the next one is a flush.
@@ -434,6 +448,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     const int status = run_blocks(stream, error);
     if (status) return status;
     const double ran = clock_ms();
+    encoder->sequence.starts[1] = stream->read_rows;
     encoder_finish(encoder, 1, encoder->n_logits > 0,
                    encoder->n_features > 0 ? stream->features : NULL, encoder->n_features);
     if (encoder->n_logits > 0)
@@ -445,9 +460,10 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
     return VDT_OK;
 }
 
-// Tokens that passed a gate, on average.
+// Tokens that passed a gate on average, of those that see all tokens.
 static double mean_updated(const struct stream *stream) {
-    const size_t gates = 3 * stream->encoder->geometry->blocks;
+    const size_t blocks = stream->encoder->geometry->blocks;
+    const size_t gates = 3 * blocks - (stream->read_rows < stream->encoder->tokens ? 2 : 0);
     double sum = 0.0;
     for (size_t i = 0; i < gates; i++) sum += stream->updated[i];
     return sum / (double)gates;
@@ -479,6 +495,8 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
             budget_learn(&stream->budget, mean_updated(stream), clock_ms() - start);
     }
     local.macs_dense = encoder_macs(stream->encoder);
+    if (stream->first && stream->read_rows < stream->encoder->tokens)
+        local.macs_unread = encoder_macs_unread(stream->encoder, stream->encoder->tokens);
     give_outputs(stream, logits, features, &local);
     if (stats) *stats = local;
     return VDT_OK;

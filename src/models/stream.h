@@ -8,6 +8,9 @@
 //         M = gate(norm2 x)        mlp rows M      buffer m        x = x + m
 //     norm, read out, classify
 //
+// Where outputs read a model's first tokens alone, the last block's other rows give keys and values, nothing else:
+// behind its attention they have no state.
+//
 // The first step, a flush, computes every row; with every token picked in every gate, a step has the bits of
 // the dense encoder. All state lies in one piece of the session's memory and holds no pointers.
 #ifndef VIDETTE_MODELS_STREAM_H
@@ -35,11 +38,12 @@ enum stream_kind { STREAM_FULL, STREAM_EXACT, STREAM_DELTA };
 // One block's state.
 struct stream_block {
     enum stream_kind kind;
+    size_t rows; // that go on behind attention's keys and values, the first ones
     struct gate qkv_gate, proj_gate, mlp_gate;
-    float *proj, *mlp; // (N, D) buffers
+    float *proj, *mlp; // (rows, D) buffers
     // q, k and v, and what attention made of them:
     unsigned char *kept; // in full
-    struct rows mixed;   // (N, D)
+    struct rows mixed;   // (rows, D)
     struct exact_attention exact;
     struct rows qkv; // (N, 3D), for delta
     struct delta_attention delta;
@@ -66,6 +70,7 @@ struct stream {
     struct factorised *factorised; // what reads the window; NULL: none
     float *window; // (snippets, D) class tokens of the last snippets, the oldest first; state
     struct stream_block *blocks;
+    size_t read_rows; // of x that outputs read behind the last block, the first ones
     // Workspace.
     uint8_t *rows;        // (N) how far x is, row by row
     bool settled;         // x, and the squares of the gates, are those of the last step

@@ -46,12 +46,14 @@ static uint64_t count_full(const struct encoder *encoder, const struct extent *e
     return 2 * extent->rows * extent->keys * encoder->geometry->d + relative(encoder, extent, true);
 }
 
-static uint64_t count_exact(const struct encoder *encoder, const struct extent *extent, uint64_t m,
-                            uint64_t afresh) {
-    const uint64_t n = extent->rows, d = encoder->geometry->d;
-    const uint64_t products = 2 * m >= n ? 2 * n * n * d : 2 * m * n * d + 4 * m * (n - m) * d;
+static uint64_t count_exact(const struct encoder *encoder, const struct extent *extent,
+                            const struct stream_count *count) {
+    const uint64_t n = extent->keys, d = encoder->geometry->d, m = count->picked[0],
+                   rows = count->rows, attending = count->attending;
+    const uint64_t products =
+        2 * m >= n ? 2 * rows * n * d : 2 * attending * n * d + 4 * m * (rows - attending) * d;
     return products + relative(encoder, extent, false) +
-           afresh * 2 * n * (d / encoder->geometry->heads);
+           count->afresh * 2 * n * (d / encoder->geometry->heads);
 }
 
 // Changed rows and columns of B; both products of the recurrence; the gates of A and v; the accumulators.
@@ -61,35 +63,39 @@ static uint64_t count_delta(const struct encoder *encoder, const struct extent *
     return 4 * m * n * d + relative(encoder, extent, true) + n * d + h * n * n + m * d + 2 * n * d;
 }
 
-// Without gates: n tokens attend, `left` of them pass the MLP.
+// Without gates: n tokens give keys and values, `rows` of them attend, `left` of these pass the MLP.
 static uint64_t count_ungated(const struct encoder *encoder, size_t block, uint64_t n,
-                              uint64_t left) {
+                              uint64_t rows, uint64_t left) {
     struct extent extent = extent_of(encoder, block);
-    if (!extent.windowed) extent.rows = extent.keys = n;
-    return count_rows(encoder, block, (size_t[]){n, n, left}, n + left) +
+    if (!extent.windowed) extent.keys = n;
+    if (!extent.windowed) extent.rows = rows;
+    return count_rows(encoder, block, (size_t[]){n, rows, left}, rows + left) +
            count_full(encoder, &extent);
 }
 
-uint64_t stream_count_flush(const struct encoder *encoder, size_t block) {
-    return count_ungated(encoder, block, encoder->tokens, encoder->tokens);
+uint64_t stream_count_flush(const struct encoder *encoder, size_t block, size_t rows) {
+    return count_ungated(encoder, block, encoder->tokens, rows, rows);
 }
 
 uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
-                            const size_t picked[3], uint64_t afresh) {
-    const uint64_t n = encoder->tokens;
-    const struct extent extent = extent_of(encoder, block);
-    const uint64_t gated = count_rows(encoder, block, picked, 2 * n) + 3 * n * encoder->geometry->d;
+                            const struct stream_count *count) {
+    const uint64_t n = encoder->tokens, rows = count->rows;
+    struct extent extent = extent_of(encoder, block);
+    const uint64_t gated =
+        count_rows(encoder, block, count->picked, 2 * rows) + (n + 2 * rows) * encoder->geometry->d;
+    if (attention == VDT_ATTENTION_DELTA && !extent.windowed)
+        return gated + count_delta(encoder, &extent, count->picked[0]);
+    if (rows < n) extent.rows = rows;
     if (extent.windowed || attention == VDT_ATTENTION_TOKENWISE)
         return gated + count_full(encoder, &extent);
-    if (attention == VDT_ATTENTION_DELTA) return gated + count_delta(encoder, &extent, picked[0]);
-    return gated + count_exact(encoder, &extent, picked[0], afresh);
+    return gated + count_exact(encoder, &extent, count);
 }
 
 uint64_t stream_count_clip(const struct encoder *encoder, size_t kept, const uint32_t *layers) {
     uint64_t n = kept, macs = kept * encoder->geometry->d;
     for (size_t i = 0; i < encoder->weights->n_blocks; i++) {
         const uint64_t left = layers ? layers[i] : n;
-        macs += count_ungated(encoder, i, n, left);
+        macs += count_ungated(encoder, i, n, n, left);
         n = left;
     }
     return macs;

@@ -7,12 +7,19 @@
 
 #include "models/encoder.h"
 
-// A block of a flush, which counts as a dense one.
-uint64_t stream_count_flush(const struct encoder *encoder, size_t block);
+// A block of a flush, which counts as a dense one, of whose tokens `rows` go on behind attention's keys and values.
+uint64_t stream_count_flush(const struct encoder *encoder, size_t block, size_t rows);
 
-// A block whose gates passed picked[0..2] tokens, with `afresh` pairs of row and head computed beyond them.
+// What a block has done.
+struct stream_count {
+    size_t picked[3]; // tokens that passed its gates
+    size_t rows;      // that go on behind attention's keys and values,
+    size_t attending; // of them in picked[0]
+    uint64_t afresh;  // pairs of row and head that were computed beyond those
+};
+
 uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
-                            const size_t picked[3], uint64_t afresh);
+                            const struct stream_count *count);
 
 // A clip without gates, position additions included: `kept` tokens enter block 1 and layers[i] leave the
 // attention of block i (RLT, ToMe); without `layers` as many as entered. What matching and merging add is

@@ -10,6 +10,11 @@ int stream_plan(struct stream *stream, struct encoder *encoder, struct factorise
                 const struct stream_options *options, vdt_error *error) {
     const struct geometry *geometry = encoder->geometry;
     *stream = (struct stream){.encoder = encoder, .factorised = factorised, .options = *options};
+    // The recurrence keeps a matrix of all tokens; the published factorised model computes every row, and what it takes is
+    // counted beside its own figures.
+    const bool cut =
+        encoder->read_rows > 0 && options->attention != VDT_ATTENTION_DELTA && !factorised;
+    stream->read_rows = cut ? encoder->read_rows : encoder->tokens;
     if (encoder->options.frames != geometry->tubelet) {
         return status_fail(error, VDT_ERROR_UNSUPPORTED,
                            "update: streams need a model of single frames, this one takes %zu",
@@ -53,9 +58,9 @@ static struct rows take_rows(struct arena *arena, size_t rows, size_t width, enu
 }
 
 // Gates keep what the matrix behind them reads; int8 is encoded from f32.
-static void layout_gate(struct stream *stream, struct gate *gate, struct arena *arena,
-                        enum format format) {
-    const size_t n = stream->encoder->tokens, d = stream->encoder->geometry->d;
+static void layout_gate(const struct stream *stream, struct gate *gate, struct arena *arena,
+                        size_t n, enum format format) {
+    const size_t d = stream->encoder->geometry->d;
     gate->n = n;
     gate->width = d;
     gate->u = take_rows(arena, n, d, format);
@@ -84,20 +89,22 @@ static void layout_attention(struct stream *stream, struct stream_block *block, 
                              struct arena *arena) {
     const struct encoder *encoder = stream->encoder;
     const size_t n = encoder->tokens, d = encoder->geometry->d, heads = encoder->geometry->heads;
+    const size_t rows = block->rows;
     size_t pairs = 0;
     block->kind = kind_of(stream, i);
     switch (block->kind) {
     case STREAM_FULL:
         block->kept = take_kept(stream, i, arena);
-        block->mixed = take_rows(arena, n, d, encoder->mixed.format);
+        block->mixed = take_rows(arena, rows, d, encoder->mixed.format);
         break;
     case STREAM_EXACT:
         block->exact.kept = take_kept(stream, i, arena);
         block->exact.n = n;
-        block->exact.o = arena_take_floats(arena, n, d);
-        block->exact.max = arena_take_floats(arena, heads, n);
-        block->exact.sum = arena_take_floats(arena, heads, n);
-        block->exact.error = arena_take_floats(arena, heads, n);
+        block->exact.rows = rows;
+        block->exact.o = arena_take_floats(arena, rows, d);
+        block->exact.max = arena_take_floats(arena, heads, rows);
+        block->exact.sum = arena_take_floats(arena, heads, rows);
+        block->exact.error = arena_take_floats(arena, heads, rows);
         break;
     case STREAM_DELTA:
         if (!checked_multiply(&pairs, n, n)) arena->overflow = true;
@@ -115,11 +122,12 @@ static void layout_block(struct stream *stream, struct stream_block *block, size
     const struct encoder *encoder = stream->encoder;
     const struct block *weights = &encoder->weights->blocks[i];
     const size_t n = encoder->tokens, d = encoder->geometry->d;
-    layout_gate(stream, &block->qkv_gate, arena, format_before(weights->attention.qkv));
-    layout_gate(stream, &block->proj_gate, arena, encoder->mixed.format);
-    layout_gate(stream, &block->mlp_gate, arena, format_before(weights->mlp.fc1));
-    block->proj = arena_take_floats(arena, n, d);
-    block->mlp = arena_take_floats(arena, n, d);
+    block->rows = i + 1 < encoder->geometry->blocks ? n : stream->read_rows;
+    layout_gate(stream, &block->qkv_gate, arena, n, format_before(weights->attention.qkv));
+    layout_gate(stream, &block->proj_gate, arena, block->rows, encoder->mixed.format);
+    layout_gate(stream, &block->mlp_gate, arena, block->rows, format_before(weights->mlp.fc1));
+    block->proj = arena_take_floats(arena, block->rows, d);
+    block->mlp = arena_take_floats(arena, block->rows, d);
     layout_attention(stream, block, i, arena);
 }
 

@@ -15,9 +15,10 @@ struct update {
     struct exact_attention *state;
     struct rows fresh;
     const uint32_t *index; // NULL: fresh rows are all rows
-    size_t n_changed, n_others;
-    size_t turned_bytes;         // of a head's panels of M
-    atomic_uint_fast64_t afresh; // rows beyond M
+    size_t n_changed;
+    size_t n_attending, n_others; // rows that attend, in M and not
+    size_t turned_bytes;          // of a head's panels of M
+    atomic_uint_fast64_t afresh;  // rows beyond M
 };
 
 // A head: what is kept of all rows, and the panels of M as it is, then as it was.
@@ -65,6 +66,11 @@ static void put_task(void *argument, size_t number, size_t thread, void *scratch
     }
 }
 
+// Where row `row` of a head is kept.
+static size_t place_of(const struct exact_attention *state, size_t head, size_t row) {
+    return head * state->rows + row;
+}
+
 // Rows tile->rows[0..rows) of a head against all keys.
 static void compute_rows(const struct update *run, const struct head *head, struct tile *tile,
                          size_t rows, struct soon *soon) {
@@ -75,7 +81,7 @@ static void compute_rows(const struct update *run, const struct head *head, stru
     pass.soon = soon;
     attention_run_tile(&run->attention, tile, &pass, head->number);
     for (size_t i = 0; i < rows; i++) {
-        const size_t row = tile->rows[i], at = head->number * state->n + row;
+        const size_t at = place_of(state, head->number, tile->rows[i]);
         memcpy(state->o + at * d, tile->o + i * d, d * sizeof *tile->o);
         state->max[at] = tile->state[i].max;
         state->sum[at] = tile->state[i].sum;
@@ -102,16 +108,16 @@ static size_t tiles_of(const struct update *run, size_t n) {
 static void compute_task(void *argument, size_t task, size_t thread, void *scratch) {
     (void)thread;
     const struct update *run = argument;
-    const size_t tiles = tiles_of(run, run->state->n);
+    const size_t tiles = tiles_of(run, run->state->rows);
     const struct head head = head_at(run, task / tiles, task / tiles);
-    const size_t rows = place_rows(scratch, &run->attention, NULL, task % tiles, run->state->n);
+    const size_t rows = place_rows(scratch, &run->attention, NULL, task % tiles, run->state->rows);
     compute_rows(run, &head, scratch, rows, NULL);
 }
 
 // A tile of rows in M.
 static void attend_changed(const struct update *run, const struct head *head, size_t tile,
                            struct soon *soon, void *scratch) {
-    const size_t rows = place_rows(scratch, &run->attention, run->index, tile, run->n_changed);
+    const size_t rows = place_rows(scratch, &run->attention, run->index, tile, run->n_attending);
     compute_rows(run, head, scratch, rows, soon);
 }
 
@@ -123,10 +129,10 @@ static uint64_t row_macs(const struct update *run, uint64_t rows) {
 
 // Every row, whichever are fresh.
 static void compute_all(struct exec *exec, struct update *run) {
-    const size_t n = run->state->n, heads = run->attention.shape->heads;
+    const size_t rows = run->state->rows, heads = run->attention.shape->heads;
     exec_run(exec, heads, put_task, run);
-    exec_run(exec, heads * tiles_of(run, n), compute_task, run);
-    exec->macs += row_macs(run, n * heads);
+    exec_run(exec, heads * tiles_of(run, rows), compute_task, run);
+    exec->macs += row_macs(run, rows * heads);
 }
 
 void exact_attention_flush(struct exec *exec, struct exact_attention *state, struct rows qkv,
@@ -230,7 +236,8 @@ static void weigh(struct update *run, struct tile *tile, struct turnover *turnov
                                         attention->shape->scale, subtract, parts, tile->factors);
     for (size_t i = 0; i < rows; i++) {
         const float c = tile->factors[i];
-        if (c != 1.0f) rescale(run, tile, turnover, i, head * run->state->n + tile->rows[i], c);
+        if (c != 1.0f)
+            rescale(run, tile, turnover, i, place_of(run->state, head, tile->rows[i]), c);
         tile->state[i] = (struct softmax_state){parts[i].max, tile->state[i].sum + parts[i].sum};
         *(subtract ? &turnover->removed[i] : &turnover->added[i]) += fabsf(parts[i].sum);
     }
@@ -266,14 +273,14 @@ static void load_rows(const struct update *run, const struct head *head, struct 
     const unsigned char *queries =
         attention_kept_pass(&run->attention, head->kept, state->n).queries;
     for (size_t i = 0; i < rows; i++) {
-        const size_t at = head->number * state->n + tile->rows[i];
+        const size_t at = place_of(state, head->number, tile->rows[i]);
         attention_take_query(&run->attention, tile, i, head->number, queries);
         tile->state[i] = (struct softmax_state){state->max[at], state->sum[at]};
         attention_fetch_to_write(state->o + at * d, d * sizeof *state->o);
     }
     attention_relative(&run->attention, tile, rows);
     for (size_t i = 0; i < rows; i++) {
-        const size_t at = head->number * state->n + tile->rows[i];
+        const size_t at = place_of(state, head->number, tile->rows[i]);
         memcpy(tile->o + i * d, state->o + at * d, d * sizeof *tile->o);
     }
 }
@@ -291,7 +298,7 @@ static size_t store_rows(const struct update *run, struct tile *tile,
     const float tolerance = rough ? TOLERANCE_BF16 : TOLERANCE;
     size_t failed = 0;
     for (size_t i = 0; i < rows; i++) {
-        const size_t row = tile->rows[i], at = head * state->n + row;
+        const size_t row = tile->rows[i], at = place_of(state, head, row);
         const float l = tile->state[i].sum, removed = turnover->removed[i];
         state->error[at] += squared(UNIT * (l + 4.0f * removed + 4.0f * turnover->added[i])) +
                             (rough ? squared(UNIT_BF16 * removed) : 0.0f);
@@ -335,13 +342,13 @@ static void turn_task(void *argument, size_t number, size_t thread, void *scratc
 }
 
 static size_t all_tiles_of(const struct update *run) {
-    return tiles_of(run, run->n_changed) + tiles_of(run, run->n_others);
+    return tiles_of(run, run->n_attending) + tiles_of(run, run->n_others);
 }
 
 // Tile number `at` of a head's, those of changed rows first.
 static void attend_tile(struct update *run, const struct head *head, size_t at, struct soon *soon,
                         void *scratch) {
-    const size_t changed = tiles_of(run, run->n_changed);
+    const size_t changed = tiles_of(run, run->n_attending);
     if (at < changed)
         attend_changed(run, head, at, soon, scratch);
     else
@@ -359,7 +366,7 @@ static void tile_task(void *argument, size_t task, size_t thread, void *scratch)
 // What a head's tiles read: what is kept, and o.
 static struct soon all_of(const struct update *run, size_t number) {
     const struct exact_attention *state = run->state;
-    const size_t o_bytes = state->n * run->attention.shape->d * sizeof *state->o;
+    const size_t o_bytes = state->rows * run->attention.shape->d * sizeof *state->o;
     const unsigned char *kept = attention_kept_head(&run->attention, 0, number),
                         *o = (const unsigned char *)state->o + number * o_bytes;
     return (struct soon){
@@ -395,21 +402,23 @@ static void run_update(struct exec *exec, struct update *run) {
     exec_run(exec, heads * all_tiles_of(run), tile_task, run);
 }
 
-// The rows not in M, and where in the grid those in M are.
-static size_t list_others(struct exact_attention *state, const uint32_t *index, size_t n_changed,
-                          const struct relative_positions *relative) {
-    size_t n_others = 0, at = 0;
-    for (size_t i = 0; i < state->n; i++) {
+// The rows that attend, in M and not, and where in the grid those in M are.
+static void deal_rows(struct update *run, const struct relative_positions *relative) {
+    struct exact_attention *state = run->state;
+    const uint32_t *index = run->index;
+    const size_t n_changed = run->n_changed;
+    size_t at = 0;
+    for (size_t i = 0; i < state->rows; i++) {
         if (at < n_changed && index[at] == i)
             at++;
         else
-            state->others[n_others++] = (uint32_t)i;
+            state->others[run->n_others++] = (uint32_t)i;
     }
+    run->n_attending = at;
     for (size_t i = 0; relative && i < n_changed; i++) {
         state->key_y[i] = state->key_y[n_changed + i] = (uint32_t)(index[i] / relative->width);
         state->key_x[i] = state->key_x[n_changed + i] = (uint32_t)(index[i] % relative->width);
     }
-    return n_others;
 }
 
 uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state, struct rows fresh,
@@ -423,10 +432,10 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
         return 0;
     }
     run.turned_bytes = attention_head_bytes(&run.attention, 2 * n_changed);
-    run.n_others = list_others(state, index, n_changed, shape->relative);
+    deal_rows(&run, shape->relative);
     run_update(exec, &run);
     const uint64_t afresh = atomic_load(&run.afresh);
-    exec->macs += row_macs(&run, n_changed * shape->heads + afresh) +
+    exec->macs += row_macs(&run, run.n_attending * shape->heads + afresh) +
                   (4 * n_changed + attention_positions(shape)) * run.n_others * width;
     return afresh;
 }
@@ -434,8 +443,8 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
 void exact_attention_read(const struct exact_attention *state, size_t i, size_t next, float *row,
                           size_t heads, size_t d) {
     for (size_t head = 0; head < heads; head++, row += d) {
-        const float *head_o = state->o + head * state->n * d, *o = head_o + i * d;
-        const float factor = 1.0f / state->sum[head * state->n + i];
+        const float *head_o = state->o + place_of(state, head, 0) * d, *o = head_o + i * d;
+        const float factor = 1.0f / state->sum[place_of(state, head, i)];
         for (size_t j = 0; j < d; j++) row[j] = o[j] * factor;
         attention_fetch(head_o + next * d, d * sizeof *o);
     }

@@ -26,12 +26,13 @@
 #include "ops/ops.h"
 
 struct exact_attention {
-    size_t n;                 // N
-    unsigned char *kept;      // ops_kept_bytes of N keys
-    float *o;                 // (heads, N, d)
-    float *max, *sum, *error; // (heads, N): m, l, e
+    size_t n;            // N
+    size_t rows;         // that attend, the first ones: N, or fewer where the others are not read
+    unsigned char *kept; // ops_kept_bytes of N keys
+    float *o;            // (heads, rows, d)
+    float *max, *sum, *error; // (heads, rows): m, l, e
     // Workspace, shared by all blocks.
-    uint32_t *others;        // (N) rows not in M
+    uint32_t *others;        // (rows) those not in M
     uint32_t *key_y, *key_x; // (N) the places of M in the grid, twice
     bool *wild;              // (heads) a key or value of M, old or new, is not finite
     void *panels;            // ops_attention_panels bytes of N keys, aligned to 64
@@ -47,7 +48,7 @@ uint64_t exact_attention_update(struct exec *exec, struct exact_attention *state
                                 const uint32_t *index, size_t n_changed,
                                 const struct attention_shape *shape);
 
-// row (D) <- o_i / l_i. Meanwhile fetches row `next`.
+// row (D) <- o_i / l_i, i < rows. Meanwhile fetches row `next`.
 void exact_attention_read(const struct exact_attention *state, size_t i, size_t next, float *row,
                           size_t heads, size_t d);
 

@@ -23,7 +23,6 @@ static uint64_t key_of(const struct policy *policy, double square, uint32_t wait
 static size_t most_of(const struct policy *policy, size_t n) {
     switch (policy->kind) {
     case POLICY_TOP: return min_size(policy->r, n);
-    case POLICY_FRACTION: return min_size((size_t)(policy->fraction * (double)n), n);
     case POLICY_ALL:
     case POLICY_THRESHOLD: break;
     }

@@ -2,7 +2,6 @@
 //
 //     all        every token, whatever its error
 //     top        the r largest errors
-//     fraction   the same with r = floor(f n)
 //     threshold  every error above h
 //
 // Only errors above the floor count (strictly; 0 is the default, so a token without error is never picked).
@@ -16,12 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum policy_kind { POLICY_ALL, POLICY_TOP, POLICY_FRACTION, POLICY_THRESHOLD };
+enum policy_kind { POLICY_ALL, POLICY_TOP, POLICY_THRESHOLD };
 
 struct policy {
     enum policy_kind kind;
     size_t r;          // TOP
-    double fraction;   // FRACTION, 0..1
     double threshold;  // THRESHOLD, >= 0
     double floor;      // >= 0
     uint32_t max_wait; // steps; 0: nobody is served for waiting

@@ -16,6 +16,7 @@ void open_with(struct bench *bench, const char *model, vdt_precision precision,
     bench->width = vdt_model_info_get(bench->model)->width;
     bench->bytes = bench->height * bench->width * 3;
     bench->layer = VDT_LAYER_LAST;
+    bench->pool = VDT_POOL_TOKENS;
 }
 
 void open_at(struct bench *bench, const char *model, vdt_precision precision, uint32_t threads) {
@@ -35,7 +36,7 @@ vdt_session *open_session(const struct bench *bench, const vdt_stream_options *s
     vdt_session_options options;
     vdt_session *session = NULL;
     vdt_session_options_init(&options);
-    options.pool = VDT_POOL_TOKENS;
+    options.pool = bench->pool;
     options.layer = bench->layer;
     if (stream) options.stream = *stream;
     require(vdt_session_open(&session, bench->model, &options, &error), &error);

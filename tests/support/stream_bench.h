@@ -10,7 +10,8 @@ struct bench {
     vdt_context *context;
     vdt_model *model;
     size_t height, width, bytes; // of a frame
-    int32_t layer;               // that sessions read: VDT_LAYER_LAST once opened
+    int32_t layer;               // that sessions read: VDT_LAYER_LAST once opened,
+    vdt_pool pool;               // and what of it: all tokens
 };
 
 enum { MODELS = 4 };
@@ -23,7 +24,7 @@ void open_with(struct bench *bench, const char *model, vdt_precision precision,
 void open_at(struct bench *bench, const char *model, vdt_precision precision, uint32_t threads);
 void close_bench(struct bench *bench);
 
-// A session that gives all tokens; of a stream, or (NULL) dense.
+// A session of a stream, or (NULL) dense.
 vdt_session *open_session(const struct bench *bench, const vdt_stream_options *stream);
 vdt_stream_options stream_of(vdt_update update, uint32_t r, vdt_attention attention);
 size_t features_of(const vdt_session *session);

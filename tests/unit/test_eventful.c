@@ -35,7 +35,6 @@ static size_t select_slowly(const struct policy *policy, uint32_t *index, const 
     if (policy->kind == POLICY_THRESHOLD) least = fmax(least, policy->threshold);
     size_t most = n, picked = 0;
     if (policy->kind == POLICY_TOP) most = policy->r;
-    if (policy->kind == POLICY_FRACTION) most = (size_t)floor(policy->fraction * (double)n);
     for (size_t i = 0; i < n; i++) {
         size_t before = 0;
         for (size_t j = 0; j < n; j++) {
@@ -53,9 +52,8 @@ static void policies_pick_what_they_say(void **state) {
     enum { N = 41 };
     struct random random = {3};
     for (size_t trial = 0; trial < 4000; trial++) {
-        const struct policy policy = {.kind = (enum policy_kind)random_size(&random, 0, 3),
+        const struct policy policy = {.kind = (enum policy_kind)random_size(&random, 0, 2),
                                       .r = random_size(&random, 0, N + 5),
-                                      .fraction = (double)random_float(&random, 0.0f, 1.0f),
                                       .threshold = (double)random_size(&random, 0, 3),
                                       .floor = (double)random_size(&random, 0, 2),
                                       .max_wait = (uint32_t)random_size(&random, 0, 6)};

@@ -79,6 +79,7 @@ static void open_attending(struct attending *a, size_t height, size_t width, siz
     size_t kept;
     assert_true(ops_kept_bytes(&kept, &a->bench.kernels, format, false, a->n, 1, heads, d));
     a->exact = (struct exact_attention){.n = a->n,
+                                        .rows = a->n,
                                         .kept = make_zeros(kept),
                                         .o = make_floats(a->n * a->width),
                                         .max = make_floats(a->n * heads),

@@ -271,6 +271,92 @@ static void operations_follow_the_formula(void **state) {
     close_bench(&bench);
 }
 
+// The last block's rows that nothing reads are left out. A gate by threshold treats every token for itself: the class
+// token has the bits that it has where all are read. Costs follow the formula.
+static void rows_that_nothing_reads_are_left_out(void **state) {
+    (void)state;
+    for (size_t p = 0; p < 3; p++) {
+        struct bench bench;
+        struct random random = {p + 3};
+        open_at(&bench, models[0], precisions[p], 2);
+        const vdt_model_info *model = vdt_model_info_get(bench.model);
+        const uint64_t n = model->tokens, d = model->width_model, m = model->width_mlp;
+        for (int attention = 0; attention < 3; attention++) {
+            vdt_stream_options options =
+                stream_of(VDT_UPDATE_THRESHOLD, 0, (vdt_attention)attention);
+            options.threshold = 0.25;
+            bench.pool = VDT_POOL_TOKENS;
+            vdt_session *all = open_session(&bench, &options);
+            bench.pool = VDT_POOL_CLASS;
+            vdt_session *first = open_session(&bench, &options);
+            float *expected = make_floats(features_of(all)), *found = make_floats(d);
+            uint8_t *pixels = make_bytes(bench.bytes);
+            random_bytes(&random, pixels, bench.bytes);
+            const vdt_stream_info *info = vdt_session_stream(first);
+            for (int frame = 0; frame < 12; frame++) {
+                run(all, pixels, expected);
+                run(first, pixels, found);
+                assert_memory_equal(found, expected, d * sizeof *found);
+                disturb(&bench, &random, pixels, 1);
+            }
+            const uint32_t *passed = info->updated + info->gates - 3;
+            const uint64_t others = vdt_session_stream(all)->macs_eventful - info->macs_eventful;
+            if (attention == VDT_ATTENTION_TOKENWISE) {
+                const uint32_t *were = vdt_session_stream(all)->updated + info->gates - 3;
+                assert_int_equal(others, (were[1] - passed[1]) * (d * d + d) +
+                                             (were[2] - passed[2]) * (2 * m * d + m + d) +
+                                             (n - 1) * (2 * n * d + 4 * d));
+            }
+            const bool cut = attention != VDT_ATTENTION_DELTA;
+            const size_t fewer = vdt_session_stream(all)->state_bytes - info->state_bytes;
+            assert_true((fewer > 2 * n * d * sizeof(float)) == cut); // more than the features
+            assert_true((others > 0) == cut);
+            assert_true(!cut || (passed[1] <= 1 && passed[2] <= 1));
+            free(expected);
+            free(found);
+            free(pixels);
+            vdt_session_close(&all);
+            vdt_session_close(&first);
+        }
+        close_bench(&bench);
+    }
+}
+
+// A share of the tokens is one of all, in gates of few, too.
+static void shares_are_of_all_tokens(void **state) {
+    (void)state;
+    struct bench bench;
+    struct random random = {5};
+    open_at(&bench, models[0], VDT_PRECISION_F32, 2);
+    bench.pool = VDT_POOL_CLASS;
+    vdt_stream_options options = stream_of(VDT_UPDATE_FRACTION, 0, VDT_ATTENTION_EXACT);
+    options.fraction = 0.2;
+    vdt_session *dense = open_session(&bench, NULL), *stream = open_session(&bench, &options);
+    const size_t n = features_of(dense);
+    float *expected = make_floats(n), *found = make_floats(n);
+    uint8_t *pixels = make_bytes(bench.bytes);
+    for (int frame = 0; frame < 4; frame++) {
+        random_bytes(&random, pixels, bench.bytes);
+        run(stream, pixels, found);
+    }
+    const vdt_stream_info *info = vdt_session_stream(stream);
+    const uint32_t share = (uint32_t)(0.2 * (double)vdt_model_info_get(bench.model)->tokens);
+    assert_int_equal(info->updated[0], share);
+    assert_int_equal(info->updated[info->gates - 1], 1);
+    for (size_t steps = 0; !info->idle; steps++) {
+        assert_true(steps < 3000);
+        run(stream, pixels, found);
+    }
+    run(dense, pixels, expected);
+    assert_true(relative_error(found, expected, n) < 2e-5);
+    free(expected);
+    free(found);
+    free(pixels);
+    vdt_session_close(&stream);
+    vdt_session_close(&dense);
+    close_bench(&bench);
+}
+
 // A change that the test of patches lets pass, and one that it does not.
 static void tolerance_spares_the_transformer(void **state) {
     (void)state;
@@ -558,6 +644,8 @@ int main(void) {
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(sessions_do_not_meet),
         cmocka_unit_test(operations_follow_the_formula),
+        cmocka_unit_test(rows_that_nothing_reads_are_left_out),
+        cmocka_unit_test(shares_are_of_all_tokens),
         cmocka_unit_test(windows_slide),
         cmocka_unit_test(held_snippets_repeat),
         cmocka_unit_test(tolerance_spares_the_transformer),
