@@ -1,6 +1,7 @@
 // How far apart two rows are; plain C. Decisions hang on it: every variant gives the same bits.
 #include "kernels/bf16.h"
 #include "kernels/distance.h"
+#include "kernels/encode.h"
 #include "kernels/kernels.h"
 
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
@@ -25,8 +26,21 @@ static double distance_bf16(const void *a, const void *b, const void *next, size
     return distance_total(sums);
 }
 
+// For rows as encode_init_c's encode writes them: no byte is flipped.
+static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
+    (void)next;
+    const int8_t *x = a, *y = b;
+    const float x_scale = encoded_scale(a, n), y_scale = encoded_scale(b, n);
+    double sums[DISTANCE_SUMS] = {0};
+    for (size_t i = 0; i < n; i++) {
+        const double difference = (double)((float)x[i] * x_scale - (float)y[i] * y_scale);
+        sums[i % DISTANCE_SUMS] += difference * difference;
+    }
+    return distance_total(sums);
+}
+
 void distance_init_c(struct kernels *table) {
     table->distance[FORMAT_F32] = distance_f32;
     table->distance[FORMAT_BF16] = distance_bf16;
-    table->distance[FORMAT_I8] = NULL;
+    table->distance[FORMAT_I8] = distance_i8;
 }

@@ -178,8 +178,8 @@ struct kernels {
     void (*outer_sum_at)(float *row, const float *h, size_t n_h, const float *w, size_t n_w,
                          const uint32_t *y, const uint32_t *x, size_t n);
 
-    // sum over i < n of (a_i - b_i)^2, of rows of F32 or BF16: differences rounded to f32, squares exact in
-    // double, added in 32 partial sums (i mod 32, in ascending order), these pairwise: 16 apart, 8, 4, 2, 1. EXACT.
+    // sum over i < n of (a_i - b_i)^2, of encoded rows (int8: a_i is q_i * scale, rounded): differences rounded to f32,
+    // squares exact in double, added in 32 partial sums (i mod 32, in ascending order), these pairwise: 16 apart, 8, 4, 2, 1. EXACT.
     // Meanwhile fetches `next`, a row like b that is read soon.
     double (*distance[FORMATS])(const void *a, const void *b, const void *next, size_t n);
 

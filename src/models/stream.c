@@ -141,16 +141,20 @@ static void norm2_row(void *argument, struct gate_row which, void *row) {
 }
 
 // Attention's output, in the format of the gate.
-static void full_row(void *argument, struct gate_row which, void *row) {
-    const struct block_step *step = argument;
-    const struct rows mixed = step->block->mixed;
-    memcpy(row, rows_at(mixed, which.i), mixed.bytes);
-}
-
 static void encode_row(const struct block_step *step, const float *values, void *row) {
     const enum format format = step->block->proj_gate.u.format;
     const struct encoder *encoder = step->stream->encoder;
     encoder->context->kernels.encode[format](row, values, encoder->geometry->d);
+}
+
+static void full_row(void *argument, struct gate_row which, void *row) {
+    const struct block_step *step = argument;
+    const struct rows mixed = step->block->mixed;
+    const void *values = rows_at(mixed, which.i);
+    if (mixed.format == step->block->proj_gate.u.format)
+        memcpy(row, values, mixed.bytes);
+    else
+        encode_row(step, values, row);
 }
 
 static void exact_row(void *argument, struct gate_row which, void *row) {

@@ -54,21 +54,18 @@ static enum stream_kind kind_of(const struct stream *stream, size_t block) {
 }
 
 static struct rows take_rows(struct arena *arena, size_t rows, size_t width, enum format format) {
-    return rows_packed(arena_take(arena, rows, width * format_bytes(format)), width, format);
+    const size_t bytes = format_row_bytes(format, width);
+    return (struct rows){arena_take(arena, rows, bytes), bytes, format};
 }
 
-// Gates keep what the matrix behind them reads; int8 is encoded from f32.
+// A gate of n tokens keeps what the matrix behind it reads.
 static void layout_gate(const struct stream *stream, struct gate *gate, struct arena *arena,
-                        size_t n, enum format format) {
+                        size_t n, const struct gemm *behind) {
     const size_t d = stream->encoder->geometry->d;
     gate->n = n;
     gate->width = d;
-    gate->u = take_rows(arena, n, d, format);
+    gate->u = take_rows(arena, n, d, gemm_format(behind));
     gate->waited = arena_take(arena, n, sizeof *gate->waited);
-}
-
-static enum format format_before(const struct gemm *w) {
-    return gemm_format(w) == FORMAT_BF16 ? FORMAT_BF16 : FORMAT_F32;
 }
 
 static unsigned char *take_kept(const struct stream *stream, size_t block, struct arena *arena) {
@@ -123,9 +120,9 @@ static void layout_block(struct stream *stream, struct stream_block *block, size
     const struct block *weights = &encoder->weights->blocks[i];
     const size_t n = encoder->tokens, d = encoder->geometry->d;
     block->rows = i + 1 < encoder->geometry->blocks ? n : stream->read_rows;
-    layout_gate(stream, &block->qkv_gate, arena, n, format_before(weights->attention.qkv));
-    layout_gate(stream, &block->proj_gate, arena, block->rows, encoder->mixed.format);
-    layout_gate(stream, &block->mlp_gate, arena, block->rows, format_before(weights->mlp.fc1));
+    layout_gate(stream, &block->qkv_gate, arena, n, weights->attention.qkv);
+    layout_gate(stream, &block->proj_gate, arena, block->rows, weights->attention.proj);
+    layout_gate(stream, &block->mlp_gate, arena, block->rows, weights->mlp.fc1);
     block->proj = arena_take_floats(arena, block->rows, d);
     block->mlp = arena_take_floats(arena, block->rows, d);
     layout_attention(stream, block, i, arena);

@@ -71,5 +71,5 @@ bool gate_step(struct exec *exec, struct gate *gate, const struct gate_source *s
 }
 
 size_t gate_scratch_bytes(size_t width) {
-    return width * sizeof(float);
+    return max_size(format_row_bytes(FORMAT_F32, width), format_row_bytes(FORMAT_I8, width));
 }

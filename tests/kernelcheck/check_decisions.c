@@ -8,32 +8,48 @@
 
 /* ---- distance -------------------------------------------------------------------------------- */
 
-// The contract's order of summation, step by step.
+// A row of the format, and what its numbers are then.
+static void write_row(const struct kernels *kernels, enum format format, uint8_t *row, float *x,
+                      size_t n) {
+    kernels->encode[format](row, x, n);
+    float scale = 0.0f;
+    if (format == FORMAT_I8)
+        memcpy(&scale, row + format_lanes(FORMAT_I8, n) * LANE_BYTES, sizeof scale);
+    for (size_t i = 0; i < n; i++) {
+        if (format == FORMAT_BF16) {
+            uint16_t half;
+            memcpy(&half, row + 2 * i, sizeof half);
+            x[i] = bf16_to_f32(half);
+        } else if (format == FORMAT_I8) {
+            x[i] = (float)(int8_t)(row[i] ^ kernels->rows_flip) * scale;
+        }
+    }
+}
+
+// The contract's order of summation, step by step. Sizes differ so much that every sum rounds.
 void check_distance(struct check *check) {
+    enum { SUMS = 32 };
     const enum format format = check->format;
-    for (size_t n = 0; n <= 100; n++) {
-        const size_t bytes = n * (format_bytes(format));
+    for (size_t n = 0; n <= 300; n += n < 100 ? 1 : 13) {
+        const size_t bytes = format_row_bytes(format, n);
         float *a = make_floats(n), *b = make_floats(n);
         uint8_t *x = make_bytes(bytes), *y = make_bytes(bytes);
         const float spread = n % 3 == 0 ? 1e-30f : 3.0f;
         random_floats(&check->random, a, n, -spread, spread);
         random_floats(&check->random, b, n, -spread, spread);
-        double sums[16] = {0};
+        double sums[SUMS] = {0};
         for (size_t i = 0; i < n; i++) {
-            if (i % 5 == 0) b[i] = a[i];
-            if (format == FORMAT_BF16) {
-                const uint16_t low_a = bf16_from_f32(a[i]), low_b = bf16_from_f32(b[i]);
-                memcpy(x + 2 * i, &low_a, 2);
-                memcpy(y + 2 * i, &low_b, 2);
-                a[i] = bf16_to_f32(low_a);
-                b[i] = bf16_to_f32(low_b);
-            }
-            const float difference = a[i] - b[i];
-            sums[i % 16] += (double)difference * (double)difference;
+            const float size = ldexpf(1.0f, (int)random_size(&check->random, 0, 24) - 12);
+            a[i] *= size;
+            b[i] = i % 5 == 0 ? a[i] : b[i] * size;
         }
-        if (format == FORMAT_F32) memcpy(x, a, bytes);
-        if (format == FORMAT_F32) memcpy(y, b, bytes);
-        for (size_t apart = 8; apart > 0; apart /= 2) {
+        write_row(check->kernels, format, x, a, n);
+        write_row(check->kernels, format, y, b, n);
+        for (size_t i = 0; i < n; i++) {
+            const float difference = a[i] - b[i];
+            sums[i % SUMS] += (double)difference * (double)difference;
+        }
+        for (size_t apart = SUMS / 2; apart > 0; apart /= 2) {
             for (size_t i = 0; i < apart; i++) sums[i] += sums[i + apart];
         }
         const double found = check->kernels->distance[format](x, y, y, n);

@@ -65,6 +65,7 @@ static const struct {
      .time = time_distance_f32, .unit = "Gvalue/s"},
     {"distance_bf16", MEMBER(distance[FORMAT_BF16]), .check = check_distance,
      .format = FORMAT_BF16},
+    {"distance_i8", MEMBER(distance[FORMAT_I8]), .check = check_distance, .format = FORMAT_I8},
     {"add", MEMBER(add_f32), .check = check_add},
     {"norm", MEMBER(layernorm_f32), .check = check_norm, .time = time_norm, .unit = "Gvalue/s"},
     {"gelu", MEMBER(activation_f32[ACTIVATION_GELU]), .check = check_activation,

@@ -1,6 +1,7 @@
 #include "kernels/distance.h"
 
 #include "kernels/bf16.h"
+#include "kernels/encode.h"
 #include "kernels/kernels.h"
 #include "kernels/x86/lanes_avx2.h"
 
@@ -77,7 +78,37 @@ static double distance_bf16(const void *a, const void *b, const void *next, size
     return distance_total(total);
 }
 
+// Eight numbers of an encoded row, which are q + 128 (encode_avx2.c).
+static inline __m256 load_i8(const uint8_t *x, __m256 scale) {
+    const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)x));
+    const __m256i q = _mm256_sub_epi32(wide, _mm256_set1_epi32(ENCODE_FLIP));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(q), scale);
+}
+
+static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
+    const uint8_t *x = a, *y = b, *z = next;
+    const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
+    const float x_scale = encoded_scale(a, n), y_scale = encoded_scale(b, n);
+    const __m256 x_scales = _mm256_set1_ps(x_scale), y_scales = _mm256_set1_ps(y_scale);
+    struct sums sums = no_sums();
+    for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {
+        _mm_prefetch(z + i, _MM_HINT_T0);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < DISTANCE_SUMS / 8; j++)
+            add_eight(&sums, j, load_i8(x + i + 8 * j, x_scales), load_i8(y + i + 8 * j, y_scales));
+    }
+    double total[DISTANCE_SUMS];
+    store_sums(total, &sums);
+    for (size_t i = whole; i < n; i++) {
+        const double difference =
+            (double)((float)(x[i] - ENCODE_FLIP) * x_scale - (float)(y[i] - ENCODE_FLIP) * y_scale);
+        total[i - whole] += difference * difference;
+    }
+    return distance_total(total);
+}
+
 void distance_init_avx2(struct kernels *table) {
     table->distance[FORMAT_F32] = distance_f32;
     table->distance[FORMAT_BF16] = distance_bf16;
+    table->distance[FORMAT_I8] = distance_i8;
 }

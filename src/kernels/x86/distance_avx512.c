@@ -1,4 +1,5 @@
 #include "kernels/distance.h"
+#include "kernels/encode.h"
 #include "kernels/kernels.h"
 
 #include "kernels/x86/lanes_avx512.h"
@@ -35,6 +36,13 @@ static inline double add_pair(__m128d sums) {
     return _mm_cvtsd_f64(sums) + _mm_cvtsd_f64(_mm_unpackhi_pd(sums, sums));
 }
 
+// Sums 0 to 15 and 16 to 31.
+static inline double total(struct sums first, struct sums second) {
+    const __m512d low = _mm512_add_pd(first.low, second.low),
+                  high = _mm512_add_pd(first.high, second.high);
+    return add_pair(add_quarters(add_halves(_mm512_add_pd(low, high))));
+}
+
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
     const float *x = a, *y = b, *z = next;
     struct sums first = no_sums(), second = no_sums();
@@ -55,9 +63,7 @@ static double distance_f32(const void *a, const void *b, const void *next, size_
         second = add_sixteen(second, _mm512_sub_ps(_mm512_maskz_loadu_ps(behind, x + i + 16),
                                                    _mm512_maskz_loadu_ps(behind, y + i + 16)));
     }
-    const __m512d low = _mm512_add_pd(first.low, second.low),
-                  high = _mm512_add_pd(first.high, second.high);
-    return add_pair(add_quarters(add_halves(_mm512_add_pd(low, high))));
+    return total(first, second);
 }
 
 // Differences of numbers 0, 2, 4, ... of 32, and of those between them.
@@ -95,7 +101,34 @@ static double distance_bf16(const void *a, const void *b, const void *next, size
            add_pair(add_quarters(add_halves(from_odd)));
 }
 
+// Sixteen numbers of an encoded row.
+static inline __m512 scaled(__m128i q, __m512 scale) {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)), scale);
+}
+
+// No byte is flipped (encode_avx512.c).
+static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
+    const int8_t *x = a, *y = b, *z = next;
+    const __m512 x_scale = _mm512_set1_ps(encoded_scale(a, n)),
+                 y_scale = _mm512_set1_ps(encoded_scale(b, n));
+    struct sums first = no_sums(), second = no_sums();
+    for (size_t i = 0; i < n; i += DISTANCE_SUMS) {
+        const size_t rest = n - i;
+        const __mmask32 there = rest >= DISTANCE_SUMS ? (__mmask32)-1 : ((__mmask32)1 << rest) - 1;
+        _mm_prefetch(z + i, _MM_HINT_T0);
+        const __m256i u = _mm256_maskz_loadu_epi8(there, x + i),
+                      v = _mm256_maskz_loadu_epi8(there, y + i);
+        first = add_sixteen(first, _mm512_sub_ps(scaled(_mm256_castsi256_si128(u), x_scale),
+                                                 scaled(_mm256_castsi256_si128(v), y_scale)));
+        second =
+            add_sixteen(second, _mm512_sub_ps(scaled(_mm256_extracti128_si256(u, 1), x_scale),
+                                              scaled(_mm256_extracti128_si256(v, 1), y_scale)));
+    }
+    return total(first, second);
+}
+
 void distance_init_avx512(struct kernels *table) {
     table->distance[FORMAT_F32] = distance_f32;
     table->distance[FORMAT_BF16] = distance_bf16;
+    table->distance[FORMAT_I8] = distance_i8;
 }
