@@ -1,7 +1,6 @@
 // How far apart two rows are; plain C. Decisions hang on it: every variant gives the same bits.
 #include "kernels/bf16.h"
 #include "kernels/distance.h"
-#include "kernels/encode.h"
 #include "kernels/kernels.h"
 
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
@@ -30,7 +29,7 @@ static double distance_bf16(const void *a, const void *b, const void *next, size
 static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
     (void)next;
     const int8_t *x = a, *y = b;
-    const float x_scale = encoded_scale(a, n), y_scale = encoded_scale(b, n);
+    const float x_scale = format_scale(a, n), y_scale = format_scale(b, n);
     double sums[DISTANCE_SUMS] = {0};
     for (size_t i = 0; i < n; i++) {
         const double difference = (double)((float)x[i] * x_scale - (float)y[i] * y_scale);

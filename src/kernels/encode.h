@@ -47,14 +47,6 @@ static inline void encode_end(void *row, size_t n, int32_t sum, float max) {
     memcpy(out + end + LANE_BYTES, &offset, sizeof offset);
 }
 
-// What the n numbers of an encoded row are multiplied by.
-static inline float encoded_scale(const void *row, size_t n) {
-    float scale;
-    memcpy(&scale, (const unsigned char *)row + format_lanes(FORMAT_I8, n) * LANE_BYTES,
-           sizeof scale);
-    return scale;
-}
-
 // Turns the n numbers of an encoded row from q into q + 128.
 static inline void encode_make_unsigned(void *row, size_t n) {
     unsigned char *bytes = row;

@@ -9,6 +9,7 @@
 #define VIDETTE_KERNELS_FORMAT_H
 
 #include <stddef.h>
+#include <string.h>
 
 enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMATS };
 
@@ -31,6 +32,14 @@ static inline size_t format_row_lanes(enum format format, size_t k) {
 
 static inline size_t format_row_bytes(enum format format, size_t k) {
     return LANE_BYTES * format_row_lanes(format, k);
+}
+
+// The scale of an int8 row of k numbers.
+static inline float format_scale(const void *row, size_t k) {
+    float scale;
+    memcpy(&scale, (const unsigned char *)row + LANE_BYTES * format_lanes(FORMAT_I8, k),
+           sizeof scale);
+    return scale;
 }
 
 #endif

@@ -133,8 +133,7 @@ enum { PARITY_A = 0, PARITY_B = 1 };
 /* ---- metric -------------------------------------------------------------------------------- */
 
 static void add_int8(float *sum, const uint8_t *key, size_t d, uint8_t flip) {
-    float scale;
-    memcpy(&scale, key + format_lanes(FORMAT_I8, d) * LANE_BYTES, sizeof scale);
+    const float scale = format_scale(key, d);
     for (size_t j = 0; j < d; j++) sum[j] += (float)(int8_t)(key[j] ^ flip) * scale;
 }
 

@@ -12,16 +12,13 @@
 static void write_row(const struct kernels *kernels, enum format format, uint8_t *row, float *x,
                       size_t n) {
     kernels->encode[format](row, x, n);
-    float scale = 0.0f;
-    if (format == FORMAT_I8)
-        memcpy(&scale, row + format_lanes(FORMAT_I8, n) * LANE_BYTES, sizeof scale);
     for (size_t i = 0; i < n; i++) {
         if (format == FORMAT_BF16) {
             uint16_t half;
             memcpy(&half, row + 2 * i, sizeof half);
             x[i] = bf16_to_f32(half);
         } else if (format == FORMAT_I8) {
-            x[i] = (float)(int8_t)(row[i] ^ kernels->rows_flip) * scale;
+            x[i] = (float)(int8_t)(row[i] ^ kernels->rows_flip) * format_scale(row, n);
         }
     }
 }

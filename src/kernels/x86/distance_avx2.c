@@ -88,7 +88,7 @@ static inline __m256 load_i8(const uint8_t *x, __m256 scale) {
 static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
     const uint8_t *x = a, *y = b, *z = next;
     const size_t whole = n / DISTANCE_SUMS * DISTANCE_SUMS;
-    const float x_scale = encoded_scale(a, n), y_scale = encoded_scale(b, n);
+    const float x_scale = format_scale(a, n), y_scale = format_scale(b, n);
     const __m256 x_scales = _mm256_set1_ps(x_scale), y_scales = _mm256_set1_ps(y_scale);
     struct sums sums = no_sums();
     for (size_t i = 0; i < whole; i += DISTANCE_SUMS) {

@@ -1,8 +1,7 @@
-#include "kernels/distance.h"
-#include "kernels/encode.h"
-#include "kernels/kernels.h"
+#include <immintrin.h>
 
-#include "kernels/x86/lanes_avx512.h"
+#include "kernels/distance.h"
+#include "kernels/kernels.h"
 
 // Squares of f32 are exact in double: a fused step rounds as often as two.
 static inline __m512d add_squares(__m512d sums, __m256 differences) {
@@ -43,25 +42,24 @@ static inline double total(struct sums first, struct sums second) {
     return add_pair(add_quarters(add_halves(_mm512_add_pd(low, high))));
 }
 
+// The first min(n, 32) numbers.
+static inline __mmask32 first_numbers(size_t n) {
+    return n >= DISTANCE_SUMS ? (__mmask32)-1 : ((__mmask32)1 << n) - 1;
+}
+
+static inline __m512 difference(__mmask16 there, const float *x, const float *y) {
+    return _mm512_sub_ps(_mm512_maskz_loadu_ps(there, x), _mm512_maskz_loadu_ps(there, y));
+}
+
 static double distance_f32(const void *a, const void *b, const void *next, size_t n) {
     const float *x = a, *y = b, *z = next;
     struct sums first = no_sums(), second = no_sums();
-    size_t i = 0;
-    for (; i + DISTANCE_SUMS <= n; i += DISTANCE_SUMS) {
+    for (size_t i = 0; i < n; i += DISTANCE_SUMS) {
+        const __mmask32 there = first_numbers(n - i);
         _mm_prefetch(z + i, _MM_HINT_T0);
         _mm_prefetch(z + i + 16, _MM_HINT_T0);
-        first = add_sixteen(first, _mm512_sub_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i)));
-        second = add_sixteen(
-            second, _mm512_sub_ps(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(y + i + 16)));
-    }
-    if (i < n) {
-        const size_t rest = n - i;
-        const __mmask16 there = first_avx512(rest),
-                        behind = first_avx512(rest > 16 ? rest - 16 : 0);
-        first = add_sixteen(first, _mm512_sub_ps(_mm512_maskz_loadu_ps(there, x + i),
-                                                 _mm512_maskz_loadu_ps(there, y + i)));
-        second = add_sixteen(second, _mm512_sub_ps(_mm512_maskz_loadu_ps(behind, x + i + 16),
-                                                   _mm512_maskz_loadu_ps(behind, y + i + 16)));
+        first = add_sixteen(first, difference((__mmask16)there, x + i, y + i));
+        second = add_sixteen(second, difference((__mmask16)(there >> 16), x + i + 16, y + i + 16));
     }
     return total(first, second);
 }
@@ -81,15 +79,9 @@ static inline __m512 odd(__m512i a, __m512i b) {
 static double distance_bf16(const void *a, const void *b, const void *next, size_t n) {
     const uint16_t *x = a, *y = b, *z = next;
     struct sums evens = no_sums(), odds = no_sums();
-    size_t i = 0;
-    for (; i + DISTANCE_SUMS <= n; i += DISTANCE_SUMS) {
+    for (size_t i = 0; i < n; i += DISTANCE_SUMS) {
+        const __mmask32 there = first_numbers(n - i);
         _mm_prefetch(z + i, _MM_HINT_T0);
-        const __m512i u = _mm512_loadu_si512(x + i), v = _mm512_loadu_si512(y + i);
-        evens = add_sixteen(evens, even(u, v));
-        odds = add_sixteen(odds, odd(u, v));
-    }
-    if (i < n) {
-        const __mmask32 there = (1u << (n - i)) - 1;
         const __m512i u = _mm512_maskz_loadu_epi16(there, x + i),
                       v = _mm512_maskz_loadu_epi16(there, y + i);
         evens = add_sixteen(evens, even(u, v));
@@ -109,12 +101,11 @@ static inline __m512 scaled(__m128i q, __m512 scale) {
 // No byte is flipped (encode_avx512.c).
 static double distance_i8(const void *a, const void *b, const void *next, size_t n) {
     const int8_t *x = a, *y = b, *z = next;
-    const __m512 x_scale = _mm512_set1_ps(encoded_scale(a, n)),
-                 y_scale = _mm512_set1_ps(encoded_scale(b, n));
+    const __m512 x_scale = _mm512_set1_ps(format_scale(a, n)),
+                 y_scale = _mm512_set1_ps(format_scale(b, n));
     struct sums first = no_sums(), second = no_sums();
     for (size_t i = 0; i < n; i += DISTANCE_SUMS) {
-        const size_t rest = n - i;
-        const __mmask32 there = rest >= DISTANCE_SUMS ? (__mmask32)-1 : ((__mmask32)1 << rest) - 1;
+        const __mmask32 there = first_numbers(n - i);
         _mm_prefetch(z + i, _MM_HINT_T0);
         const __m256i u = _mm256_maskz_loadu_epi8(there, x + i),
                       v = _mm256_maskz_loadu_epi8(there, y + i);
