@@ -10,13 +10,16 @@ void still_start(struct still_state *state, double tau, bool learn) {
     state->learning = learn ? STILL_LEARNING : 0;
 }
 
+// Copying one is less than handing it to a thread.
+enum { PATCHES_A_TASK = 64 };
+
 struct run {
     const struct exec *exec;
     struct still *still;
     const vdt_clip *clip;
     const uint32_t *index;
     double *scores;
-    size_t n;
+    size_t n, patches; // of `index`; of a task
 };
 
 static size_t kept_stride(const struct still *still) {
@@ -84,22 +87,27 @@ size_t still_test(struct exec *exec, struct still *still, const vdt_clip *clip, 
     return changed;
 }
 
-static void accept_task(void *argument, size_t task, size_t thread, void *scratch) {
-    (void)thread;
-    (void)scratch;
-    const struct run *run = argument;
+static void accept_patch(const struct run *run, size_t i) {
     const struct still *still = run->still;
-    const size_t i = run->index[task], bytes = 3 * still->patch;
     for (size_t t = 0; t < still->tubelet; t++) {
         uint8_t *to = kept_patch(still, t, i);
         const uint8_t *from = clip_patch(still, run->clip, t, i);
         for (size_t y = 0; y < still->patch; y++)
-            memcpy(to + y * kept_stride(still), from + y * run->clip->row_stride, bytes);
+            memcpy(to + y * kept_stride(still), from + y * run->clip->row_stride, 3 * still->patch);
     }
+}
+
+static void accept_task(void *argument, size_t task, size_t thread, void *scratch) {
+    (void)thread;
+    (void)scratch;
+    const struct run *run = argument;
+    const size_t end = min_size((task + 1) * run->patches, run->n);
+    for (size_t i = task * run->patches; i < end; i++) accept_patch(run, run->index[i]);
 }
 
 void still_accept(struct exec *exec, struct still *still, const vdt_clip *clip,
                   const uint32_t *index, size_t n) {
-    struct run run = {.exec = exec, .still = still, .clip = clip, .index = index};
-    exec_run(exec, n, accept_task, &run);
+    struct run run = {.exec = exec, .still = still, .clip = clip, .index = index, .n = n};
+    run.patches = exec_rows_a_task(exec, n, PATCHES_A_TASK);
+    exec_run(exec, ceil_div(n, run.patches), accept_task, &run);
 }
