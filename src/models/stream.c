@@ -374,10 +374,18 @@ static void finish_task(void *argument, size_t i, size_t thread, void *scratch) 
     advance_row(stream, i, 2 * stream->encoder->geometry->blocks);
 }
 
+// What the last block costs, of a whole one: where it is cut short, the share of the products that give q, k and v.
+static double last_block(const struct stream *stream) {
+    const struct geometry *geometry = stream->encoder->geometry;
+    const double square = (double)geometry->d * (double)geometry->d;
+    if (stream->read_rows == stream->encoder->tokens) return 1.0;
+    return 3.0 * square / (4.0 * square + (double)geometry_mlp_macs(geometry));
+}
+
 // The r of block i and of those behind it, for a deadline.
 static void choose_r(struct stream *stream, size_t i) {
     if (stream->options.deadline <= 0.0) return;
-    const double blocks = (double)stream->encoder->geometry->blocks;
+    const double blocks = (double)(stream->encoder->geometry->blocks - 1) + last_block(stream);
     const double left = (blocks - (double)i) / blocks;
     // The whole that is fitted has the embedding in it: at its beginning nothing counts as spent.
     const double spent = i > 0 ? clock_ms() - stream->begun_ms : 0.0;
