@@ -179,8 +179,8 @@ struct kernels {
                          const uint32_t *y, const uint32_t *x, size_t n);
 
     // sum over i < n of (a_i - b_i)^2, of encoded rows (int8: a_i is q_i * scale, rounded): differences rounded to f32,
-    // squares exact in double, added in 32 partial sums (i mod 32, in ascending order), these pairwise: 16 apart, 8, 4, 2, 1. EXACT.
-    // Meanwhile fetches `next`, a row like b that is read soon.
+    // squares exact in double, added in 32 partial sums (i mod 32, in ascending order), these pairwise: 16 apart, 8, 4,
+    // 2, 1. EXACT. Meanwhile fetches `next`, a row like b that is read soon.
     double (*distance[FORMATS])(const void *a, const void *b, const void *next, size_t n);
 
     // row_i = h[j / width] + w[j % width] with j = first + i, i < n: a function of a key's two positions as

@@ -6,6 +6,11 @@
 #include "core/clock.h"
 #include "models/stream_count.h"
 
+// Whether the last block is cut short.
+static bool is_cut(const struct stream *stream) {
+    return stream->read_rows < stream->encoder->tokens;
+}
+
 /* ---- rows ---------------------------------------------------------------------------------- */
 
 // The residual stream x is what was embedded and, in their order, the buffers that blocks add to it: 2b stand for
@@ -140,7 +145,7 @@ static void norm2_row(void *argument, struct gate_row which, void *row) {
     norm_row(step, which, row, &step->weights->norm2, step->block->mlp_gate.u.format);
 }
 
-// Attention's output, in the format of the gate.
+// Attention's output becomes what the gate keeps.
 static void encode_row(const struct block_step *step, const float *values, void *row) {
     const enum format format = step->block->proj_gate.u.format;
     const struct encoder *encoder = step->stream->encoder;
@@ -378,7 +383,7 @@ static void finish_task(void *argument, size_t i, size_t thread, void *scratch) 
 static double last_block(const struct stream *stream) {
     const struct geometry *geometry = stream->encoder->geometry;
     const double square = (double)geometry->d * (double)geometry->d;
-    if (stream->read_rows == stream->encoder->tokens) return 1.0;
+    if (!is_cut(stream)) return 1.0;
     return 3.0 * square / (4.0 * square + (double)geometry_mlp_macs(geometry));
 }
 
@@ -475,7 +480,7 @@ static int run_transformer(struct stream *stream, vdt_stats *stats, vdt_error *e
 // Tokens that passed a gate on average, of those that see all tokens.
 static double mean_updated(const struct stream *stream) {
     const size_t blocks = stream->encoder->geometry->blocks;
-    const size_t gates = 3 * blocks - (stream->read_rows < stream->encoder->tokens ? 2 : 0);
+    const size_t gates = 3 * blocks - (is_cut(stream) ? 2 : 0);
     double sum = 0.0;
     for (size_t i = 0; i < gates; i++) sum += stream->updated[i];
     return sum / (double)gates;
@@ -507,7 +512,7 @@ int stream_step(struct stream *stream, const vdt_clip *frame, float *logits, flo
             budget_learn(&stream->budget, mean_updated(stream), clock_ms() - start);
     }
     local.macs_dense = encoder_macs(stream->encoder);
-    if (stream->first && stream->read_rows < stream->encoder->tokens)
+    if (stream->first && is_cut(stream))
         local.macs_unread = encoder_macs_unread(stream->encoder, stream->encoder->tokens);
     give_outputs(stream, logits, features, &local);
     if (stats) *stats = local;

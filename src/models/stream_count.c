@@ -1,14 +1,16 @@
 #include "models/stream_count.h"
 
-// What a block attends over: query rows (padding too), keys a row, side lengths of the key grid.
+// What a block attends over, in windows whatever rows and keys there are: query rows (padding too), keys a row, side
+// lengths of the key grid.
 struct extent {
     uint64_t rows, keys, positions;
     bool windowed;
 };
 
-static struct extent extent_of(const struct encoder *encoder, size_t block) {
+static struct extent extent_of(const struct encoder *encoder, size_t block, uint64_t rows,
+                               uint64_t keys) {
     const struct windows *windows = &encoder->windows;
-    struct extent extent = {.rows = encoder->tokens, .keys = encoder->tokens};
+    struct extent extent = {.rows = rows, .keys = keys};
     uint64_t sides = encoder->grid.h + encoder->grid.w;
     extent.windowed = windows->side > 0 && encoder->geometry->windowed[block];
     if (extent.windowed) {
@@ -66,9 +68,7 @@ static uint64_t count_delta(const struct encoder *encoder, const struct extent *
 // Without gates: n tokens give keys and values, `rows` of them attend, `left` of these pass the MLP.
 static uint64_t count_ungated(const struct encoder *encoder, size_t block, uint64_t n,
                               uint64_t rows, uint64_t left) {
-    struct extent extent = extent_of(encoder, block);
-    if (!extent.windowed) extent.keys = n;
-    if (!extent.windowed) extent.rows = rows;
+    const struct extent extent = extent_of(encoder, block, rows, n);
     return count_rows(encoder, block, (size_t[]){n, rows, left}, rows + left) +
            count_full(encoder, &extent);
 }
@@ -80,14 +80,13 @@ uint64_t stream_count_flush(const struct encoder *encoder, size_t block, size_t 
 uint64_t stream_count_block(const struct encoder *encoder, vdt_attention attention, size_t block,
                             const struct stream_count *count) {
     const uint64_t n = encoder->tokens, rows = count->rows;
-    struct extent extent = extent_of(encoder, block);
+    const struct extent extent = extent_of(encoder, block, rows, n);
     const uint64_t gated =
         count_rows(encoder, block, count->picked, 2 * rows) + (n + 2 * rows) * encoder->geometry->d;
-    if (attention == VDT_ATTENTION_DELTA && !extent.windowed)
-        return gated + count_delta(encoder, &extent, count->picked[0]);
-    if (rows < n) extent.rows = rows;
     if (extent.windowed || attention == VDT_ATTENTION_TOKENWISE)
         return gated + count_full(encoder, &extent);
+    if (attention == VDT_ATTENTION_DELTA)
+        return gated + count_delta(encoder, &extent, count->picked[0]);
     return gated + count_exact(encoder, &extent, count);
 }
 
