@@ -108,10 +108,11 @@ INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size
                            const void *b, size_t lanes, size_t n, bool accumulate,
                            const struct upcoming *upcoming, const enum format format) {
     const size_t most = format == FORMAT_I8 ? TILE_ROWS_I8 : TILE_ROWS_F32;
+    const size_t tiles = (rows + most - 1) / most, larger = tiles > 0 ? rows % tiles : 0;
     struct tile tile = {.b = b, .lanes = lanes};
-    fetch_evenly(&tile, upcoming, (rows + most - 1) / most);
-    for (size_t row = 0, some; row < rows; row += some, c += some * c_stride) {
-        some = rows - row < most ? rows - row : most;
+    fetch_evenly(&tile, upcoming, tiles);
+    for (size_t i = 0, row = 0, some; i < tiles; i++, row += some, c += some * c_stride) {
+        some = rows / tiles + (i < larger); // alike: the sums of a thin tile wait for each other
         tile.a = a + row;
         if (format == FORMAT_I8)
             product_tile_i8(&tile, c, c_stride, some, n, accumulate);
