@@ -8,16 +8,51 @@
 
 enum { VECTORS = 2, PANEL = 8 * VECTORS };
 
+// Eight rows of eight lanes become columns.
+static inline void transpose(__m256 r[8]) {
+    __m256 t[8], u[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+// Eight columns of a panel from rows of which n exist.
+static void pack_vector(float *out, const unsigned char *rows, size_t row_bytes, size_t n,
+                        size_t lanes) {
+    for (size_t i = 0; i < lanes; i += 8) {
+        const size_t some = lanes - i < 8 ? lanes - i : 8;
+        __m256 r[8];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < 8; j++) {
+            r[j] = j < n ? load_avx2((const float *)(const void *)(rows + j * row_bytes) + i, some)
+                         : _mm256_setzero_ps();
+        }
+        transpose(r);
+        for (size_t j = 0; j < some; j++) _mm256_storeu_ps(out + (i + j) * PANEL, r[j]);
+    }
+}
+
 static void pack_rows(void *panels, const void *rows, size_t row_bytes, size_t n, size_t lanes) {
-    uint32_t *out = panels;
+    float *out = panels;
     for (size_t first = 0; first < n; first += PANEL, out += lanes * PANEL) {
-        for (size_t j = 0; j < PANEL; j++) {
-            const unsigned char *row = (const unsigned char *)rows + (first + j) * row_bytes;
-            for (size_t i = 0; i < lanes; i++) {
-                uint32_t bits = 0;
-                if (first + j < n) memcpy(&bits, row + i * LANE_BYTES, sizeof bits);
-                out[i * PANEL + j] = bits;
-            }
+        for (size_t j = 0; j < PANEL; j += 8) {
+            const size_t column = first + j < n ? first + j : n;
+            pack_vector(out + j, (const unsigned char *)rows + column * row_bytes, row_bytes,
+                        n - column, lanes);
         }
     }
 }

@@ -62,11 +62,9 @@ static void outer_sum(float *row, const float *h, const float *w, size_t width, 
         const __m256 height = _mm256_set1_ps(h[y]);
         for (size_t i = 0; i < whole; i += 8)
             _mm256_storeu_ps(row + i, _mm256_add_ps(height, _mm256_loadu_ps(w + x + i)));
-        if (whole < some) {
-            const __m256i there = first_avx2(some - whole);
-            const size_t i = whole;
-            _mm256_maskstore_ps(row + i, there,
-                                _mm256_add_ps(height, _mm256_maskload_ps(w + x + i, there)));
+        if (whole < some) { // what is written behind them is written once more
+            const __m256 tail = load_avx2(w + x + whole, some - whole);
+            store_avx2(row + whole, n - whole, _mm256_add_ps(height, tail));
         }
         row += some;
         n -= some;
