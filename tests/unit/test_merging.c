@@ -27,6 +27,12 @@ static int by_key(const void *a, const void *b) {
     return x->index > y->index ? 1 : -1;
 }
 
+// A square of an error: nothing, or a number that begins as its neighbours do.
+static uint64_t error_key(struct random *random) {
+    const double square = 1e-3 * (1.0 + (double)(random_bits(random) >> 40) * 0x1p-24);
+    return random_bits(random) % 4 ? select_key(square) : 0;
+}
+
 static void selection_equals_sorting(void **state) {
     (void)state;
     struct random random = {1};
@@ -40,6 +46,7 @@ static void selection_equals_sorting(void **state) {
         for (size_t i = 0; i < n; i++) {
             keys[i] = random_bits(&random) >> shift << shift;
             if (trial % 7 == 0) keys[i] = 42;
+            if (trial % 7 == 1) keys[i] = error_key(&random);
             ranked[i] = (struct ranked){keys[i], i};
             expected[i] = 0;
         }
