@@ -12,7 +12,7 @@ uint64_t select_key(double value) {
 
 /* ---- the k-th largest ---------------------------------------------------------------------- */
 
-enum { DIGITS = 256, FEW = 256 };
+enum { DIGITS = 256, FEW = 1024 };
 
 // Keys that are still in question: from `low` on, up to low + span.
 struct range {
