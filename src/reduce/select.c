@@ -12,7 +12,8 @@ uint64_t select_key(double value) {
 
 /* ---- the k-th largest ---------------------------------------------------------------------- */
 
-enum { DIGITS = 256, FEW = 1024 };
+enum { DIGITS = 256 };
+enum { FEW = 1024 }; // keys that are copied together: 8 KB
 
 // Keys that are still in question: from `low` on, up to low + span.
 struct range {
@@ -27,9 +28,8 @@ static bool is_in(uint64_t key, struct range range) {
 static uint64_t differing_bits(uint64_t *all, const uint64_t *keys, size_t n, struct range range) {
     uint64_t any = 0;
     *all = UINT64_MAX;
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t out =
-            is_in(keys[i], range) ? 0 : UINT64_MAX; // no branch that is guessed wrong
+    for (size_t i = 0; i < n; i++) { // without a branch: which keys are left cannot be guessed
+        const uint64_t out = is_in(keys[i], range) ? 0 : UINT64_MAX;
         *all &= keys[i] | out;
         any |= keys[i] & ~out;
     }

@@ -1,6 +1,4 @@
 // Matrix products of f32 and int8 with AVX2, tile by tile.
-#include <string.h>
-
 #include "kernels/kernels.h"
 #include "kernels/x86/inlined.h"
 #include "kernels/x86/lanes_avx2.h"
