@@ -91,7 +91,7 @@ static void copy_rows(float *to, size_t to_stride, const float *from, size_t fro
 static void product_tile_f32(struct tile *tile, float *c, size_t c_stride, size_t rows, size_t n,
                              bool accumulate) {
     static const float zeros[PANEL];
-    _Alignas(32) float sums[TILE_ROWS_F32 * PANEL];
+    _Alignas(32) float sums[TILE_ROWS * PANEL];
     float *to = n == PANEL ? c : sums;
     const size_t stride = n == PANEL ? c_stride : PANEL;
     if (accumulate && n < PANEL) copy_rows(sums, PANEL, c, c_stride, rows, n);
@@ -103,27 +103,32 @@ static void product_tile_f32(struct tile *tile, float *c, size_t c_stride, size_
     if (n < PANEL) copy_rows(c, c_stride, sums, PANEL, rows, n);
 }
 
-// Sums start from the columns' offsets, behind B's lanes and their scales, and get the scales of rows and columns.
-static void product_tile_i8(struct tile *tile, float *c, size_t c_stride, size_t rows, size_t n,
-                            bool accumulate) {
-    _Alignas(32) int32_t sums[TILE_ROWS_I8 * PANEL];
-    const float *scales = (const float *)tile->b + tile->lanes * PANEL;
-    tile->to = sums;
-    tile->to_bytes = PANEL * sizeof *sums;
-    tile->from = scales + PANEL;
-    tile->from_bytes = 0;
-    tile_i8(tile, rows);
-    for (size_t row = 0; row < rows; row++, c += c_stride) {
-        const __m256 scale = _mm256_broadcast_ss((const float *)tile->a[row] + tile->lanes);
+static void add_rows(float *to, size_t to_stride, const float *from, size_t from_stride,
+                     size_t rows, size_t n) {
+    for (size_t row = 0; row < rows; row++, to += to_stride, from += from_stride) {
         for (size_t v = 0; v < VECTORS; v++) {
-            const __m256i sum = _mm256_load_si256((__m256i *)(sums + row * PANEL + 8 * v));
-            const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
-            const __m256 value = _mm256_mul_ps(scaled, _mm256_loadu_ps(scales + 8 * v));
             const size_t left = columns_left(v, n);
-            store_avx2(c + 8 * v, left,
-                       accumulate ? _mm256_add_ps(load_avx2(c + 8 * v, left), value) : value);
+            const __m256 sum = load_avx2(to + 8 * v, left);
+            store_avx2(to + 8 * v, left, _mm256_add_ps(sum, load_avx2(from + 8 * v, left)));
         }
     }
+}
+
+// Sums start from the columns' offsets, behind B's lanes and their scales, and are C where nothing is added to what
+// stands there.
+static void product_tile_i8(struct tile *tile, float *c, size_t c_stride, size_t rows, size_t n,
+                            bool accumulate) {
+    _Alignas(32) float sums[TILE_ROWS * PANEL];
+    const bool in_place = n == PANEL && !accumulate;
+    tile->to = in_place ? c : sums;
+    tile->to_bytes = (in_place ? c_stride : PANEL) * sizeof *c;
+    tile->from = (const float *)tile->b + (tile->lanes + 1) * PANEL;
+    tile->from_bytes = 0;
+    tile_i8(tile, rows);
+    if (accumulate)
+        add_rows(c, c_stride, sums, PANEL, rows, n);
+    else if (!in_place)
+        copy_rows(c, c_stride, sums, PANEL, rows, n);
 }
 
 /* ---- products ------------------------------------------------------------------------------ */
@@ -140,8 +145,7 @@ static void fetch_evenly(struct tile *tile, const struct upcoming *upcoming, siz
 INLINED void panel_product(float *c, size_t c_stride, const void *const *a, size_t rows,
                            const void *b, size_t lanes, size_t n, bool accumulate,
                            const struct upcoming *upcoming, const enum format format) {
-    const size_t most = format == FORMAT_I8 ? TILE_ROWS_I8 : TILE_ROWS_F32;
-    const size_t tiles = (rows + most - 1) / most, larger = tiles > 0 ? rows % tiles : 0;
+    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS, larger = tiles > 0 ? rows % tiles : 0;
     struct tile tile = {.b = b, .lanes = lanes};
     fetch_evenly(&tile, upcoming, tiles);
     for (size_t i = 0, row = 0, some; i < tiles; i++, row += some, c += some * c_stride) {
@@ -186,13 +190,12 @@ static void product_i8(float *c, size_t c_stride, const void *const *a, size_t r
 void product_init_avx2(struct kernels *table) {
     table->panel = PANEL;
     for (size_t i = 0; i < FORMATS; i++) {
-        table->sizes[i] = (struct product_sizes){.tile_rows = TILE_ROWS_F32,
+        table->sizes[i] = (struct product_sizes){.tile_rows = TILE_ROWS,
                                                  .block_lanes = 768,
                                                  .pass_lanes = SIZE_MAX,
                                                  .task_rows = 48,
                                                  .query_rows = 48};
     }
-    table->sizes[FORMAT_I8].tile_rows = TILE_ROWS_I8;
     table->has_format[FORMAT_I8] = true;
     table->pack_rows = pack_rows;
     table->pack_columns[FORMAT_F32] = pack_columns_f32;

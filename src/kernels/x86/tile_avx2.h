@@ -1,33 +1,34 @@
-// The inner loop of AVX2's products: up to six rows of A (of int8 five) by the 16 columns of a panel of B.
+// The inner loop of AVX2's products: up to six rows of A by the 16 columns of a panel of B.
 //
-// Of 16 registers six rows of f32 take 12 for their sums, two for a lane of B and one for a lane of A. Compilers get
-// by with so few only now and then, and keep sums in memory: so this is machine code. There is no instruction for
-// four products of int8: pairs of products, A's numbers unsigned and B's signed, are added in 16 bits, and these in 32.
-// That takes a constant and one more register, and so a row less. 16 bits suffice: 255 (|q_2i| + |q_2i+1|) < 2^15.
+// Of 16 registers six rows take 12 for their sums, f32 two for a lane of B and one for a lane of A. Compilers get by
+// with so few only now and then, and keep sums in memory: so this is machine code. There is no instruction for four
+// products of int8: pairs of products, A's numbers unsigned and B's signed, are added in 16 bits, and these in 32, by a
+// multiplication with ones. 16 bits suffice: 255 (|q_2i| + |q_2i+1|) < 2^15. A row's lane takes twice as long as one of
+// f32, time enough to read B from memory for each row: that saves its two registers, and an instruction in twenty.
 #ifndef VIDETTE_KERNELS_X86_TILE_AVX2_H
 #define VIDETTE_KERNELS_X86_TILE_AVX2_H
 
 #include <stddef.h>
 
-enum { TILE_ROWS_F32 = 6, TILE_ROWS_I8 = 5 };
+enum { TILE_ROWS = 6 };
 
 enum { TILE_STEP = 4 }; // lanes that are written out
 
-// Rows of sums, and lanes of B, are 64 bytes. Sums are f32, of int8 numbers int32_t.
+// Rows of sums, and lanes of B, are 64 bytes.
 struct tile {
-    const void *const *a; // (rows)
-    const void *b;
-    const void *next; // fetched into the second cache, a cache line a step
-    size_t next_step; // bytes between two of them
+    const void *const *a; // (rows); of int8 with the row's scale behind its lanes
+    const void *b;        // of int8 with the columns' scales behind its lanes
+    const void *next;     // fetched into the second cache, a cache line a step
+    size_t next_step;     // bytes between two of them
     size_t lanes;
-    const void *from; // the sums of row i start from what is at from + i * from_bytes
+    const void *from; // sums of row i (of int8 int32_t) start from what is at from + i * from_bytes
     size_t from_bytes;
-    void *to; // and go to to + i * to_bytes
+    void *to; // and go, f32, to to + i * to_bytes
     size_t to_bytes;
 };
 
-// rax: the lane, rcx: how many are left, rdx: B, rsi: next, r8 to r13: rows of A, rdi: the tile. Before and after the
-// loop rax and rcx are a row of sums and the bytes between two.
+// rax: the lane, rcx: how many are left, rdx: B, rsi: next, r8 to r13: rows of A, rdi: the tile. Before the loop rax,
+// behind it rsi is a row of sums, and rcx the bytes between two.
 #define LINE(text) text "\n\t"
 
 #define ROWS_1(each, lane) each(lane, "0", "r8", "ymm0", "ymm1")
@@ -43,10 +44,21 @@ struct tile {
     LINE("vmovups 32(%%rax), %%" right)                                                            \
     LINE("add %%rcx, %%rax")
 
-#define STORE_ROW(lane, row, a, left, right)                                                       \
-    LINE("vmovups %%" left ", (%%rax)")                                                            \
-    LINE("vmovups %%" right ", 32(%%rax)")                                                         \
-    LINE("add %%rcx, %%rax")
+#define STORE_F32(lane, row, a, left, right)                                                       \
+    LINE("vmovups %%" left ", (%%rsi)")                                                            \
+    LINE("vmovups %%" right ", 32(%%rsi)")                                                         \
+    LINE("add %%rcx, %%rsi")
+
+// A sum times its row's scale, times its column's.
+#define STORE_I8(lane, row, a, left, right)                                                        \
+    LINE("vbroadcastss (%%" a ",%%rax,4), %%ymm12")                                                \
+    LINE("vcvtdq2ps %%" left ", %%" left)                                                          \
+    LINE("vcvtdq2ps %%" right ", %%" right)                                                        \
+    LINE("vmulps %%ymm12, %%" left ", %%" left)                                                    \
+    LINE("vmulps %%ymm12, %%" right ", %%" right)                                                  \
+    LINE("vmulps (%%rdx), %%" left ", %%" left)                                                    \
+    LINE("vmulps 32(%%rdx), %%" right ", %%" right)                                                \
+    STORE_F32(lane, row, a, left, right)
 
 #define ROW_F32(lane, row, a, left, right)                                                         \
     LINE("vbroadcastss 4*" lane "(%%" a ",%%rax,4), %%ymm14")                                      \
@@ -55,8 +67,8 @@ struct tile {
 
 #define ROW_I8(lane, row, a, left, right)                                                          \
     LINE("vpbroadcastd 4*" lane "(%%" a ",%%rax,4), %%ymm12")                                      \
-    LINE("vpmaddubsw %%ymm10, %%ymm12, %%ymm13")                                                   \
-    LINE("vpmaddubsw %%ymm11, %%ymm12, %%ymm12")                                                   \
+    LINE("vpmaddubsw 64*" lane "(%%rdx), %%ymm12, %%ymm13")                                        \
+    LINE("vpmaddubsw 64*" lane "+32(%%rdx), %%ymm12, %%ymm12")                                     \
     LINE("vpmaddwd %%ymm15, %%ymm13, %%ymm13")                                                     \
     LINE("vpmaddwd %%ymm15, %%ymm12, %%ymm12")                                                     \
     LINE("vpaddd %%ymm13, %%" left ", %%" left)                                                    \
@@ -73,8 +85,6 @@ struct tile {
 
 #define LANE_I8(rows, lane)                                                                        \
     FETCH(lane)                                                                                    \
-    LINE("vmovups 64*" lane "(%%rdx), %%ymm10")                                                    \
-    LINE("vmovups 64*" lane "+32(%%rdx), %%ymm11")                                                 \
     ROWS_##rows(ROW_I8, lane)
 
 #define CONSTANTS_F32 ""
@@ -122,9 +132,9 @@ struct tile {
         LINE("dec %%rcx")                                                                          \
         LINE("jnz 3b")                                                                             \
         LINE("4:")                                                                                 \
-        LINE("mov %c[to](%%rdi), %%rax")                                                           \
+        LINE("mov %c[to](%%rdi), %%rsi")                                                           \
         LINE("mov %c[to_bytes](%%rdi), %%rcx")                                                     \
-        ROWS_##rows(STORE_ROW, "")                                                                 \
+        ROWS_##rows(STORE_##format, "")                                                            \
         :                                                                                          \
         : "D"(tile), [a] "i"(offsetof(struct tile, a)), [b] "i"(offsetof(struct tile, b)), [next] "i"(offsetof(struct tile, next)),   \
           [next_step] "i"(offsetof(struct tile, next_step)),                                       \
@@ -136,7 +146,7 @@ struct tile {
           "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 // clang-format on
 
-// Sums of `rows` rows, at most TILE_ROWS_F32.
+// Sums of `rows` rows, at most TILE_ROWS.
 static inline void tile_f32(const struct tile *tile, size_t rows) {
     switch (rows) {
     case 6: MULTIPLY(6, F32); break;
@@ -149,9 +159,9 @@ static inline void tile_f32(const struct tile *tile, size_t rows) {
     }
 }
 
-// The same, of at most TILE_ROWS_I8.
 static inline void tile_i8(const struct tile *tile, size_t rows) {
     switch (rows) {
+    case 6: MULTIPLY(6, I8); break;
     case 5: MULTIPLY(5, I8); break;
     case 4: MULTIPLY(4, I8); break;
     case 3: MULTIPLY(3, I8); break;
