@@ -32,6 +32,10 @@ define build_tree
 	@cmake --build $(1) --parallel $(JOBS) -- --no-print-directory
 endef
 
+define run_tests
+	@cd $(1) && ctest --output-on-failure --parallel $(JOBS)
+endef
+
 all:
 	$(call build_tree,build/release,-DBUILD_TESTING=OFF)
 	@ln -sf release/vidette build/vidette && ln -sf release/libvidette.so build/libvidette.so
@@ -48,22 +52,22 @@ demo: deps
 
 test: deps-test
 	$(call build_tree,build/check,-DVIDETTE_WERROR=ON)
-	@cd build/check && ctest --output-on-failure
+	$(call run_tests,build/check)
 
 install: all
 	@cmake --install build/release --prefix $(PREFIX)
 
 asan: deps-test
 	$(call build_tree,build/asan,-DVIDETTE_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVIDETTE_SANITIZE=address$(comma)undefined)
-	@cd build/asan && ctest --output-on-failure
+	$(call run_tests,build/asan)
 
 tsan: deps-test
 	$(call build_tree,build/tsan,-DVIDETTE_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVIDETTE_SANITIZE=thread)
-	@cd build/tsan && ctest --output-on-failure
+	$(call run_tests,build/tsan)
 
 clang: deps-test
 	$(call build_tree,build/clang,-DVIDETTE_WERROR=ON -DCMAKE_C_COMPILER=clang)
-	@cd build/clang && ctest --output-on-failure
+	$(call run_tests,build/clang)
 
 # Each target for FUZZ_SECONDS under ASan and UBSan; new inputs go into build/fuzz/corpus.
 FUZZ_SECONDS ?= 600

@@ -3,9 +3,10 @@
 
     python bench/tables.py
 
-A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense (and its short form
-dense_short), limits, trials, fixed_camera, stream and published are files of bench/results. Of the tables of `vidette eval`
-(eval_demo, ...) the page says which rows there are, by their first three cells, the file what stands in them.
+A marker is a line <!-- dense --> ... <!-- end --> in the page; what stands between is replaced. dense, limits, trials,
+fixed_camera, stream and published are files of bench/results; dense_short and dense_goals show rows of dense, stream_goals of
+stream. Of the tables of `vidette eval` (eval_demo, ...) the page says which rows there are, by their first three cells, the
+file what stands in them.
 """
 import re
 
@@ -68,6 +69,40 @@ def dense_short(rows):
     return "\n".join(lines)
 
 
+# What was aimed at: at most of the best rival's time, at least of the peak.
+DENSE_GOALS = {("vit-base", "f32"): (0.90, None), ("vit-base", "bf16"): (0.85, None), ("vit-base", "int8"): (0.85, None),
+               ("videomae-base", "f32"): (0.95, 0.88), ("videomae-base", "bf16"): (0.90, 0.87),
+               ("videomae-base", "int8"): (0.80, 0.65), ("vitdet-base-672", "f32"): (0.80, None),
+               ("vitdet-base-672", "bf16"): (0.80, None), ("vitdet-base-1024", "f32"): (0.80, None),
+               ("vitdet-base-1024", "bf16"): (0.80, None), ("videomae-large", "f32"): (None, 0.90),
+               ("videomae-large", "bf16"): (None, 0.88), ("videomae-large", "int8"): (None, 0.68)}
+
+
+def beside_goal(text, reached):
+    return text if reached else f"**{text}**"
+
+
+def goals_head(columns, rows):
+    cpus = list(dict.fromkeys(row["cpu"] for row in rows))
+    return cpus, [f"| {columns} | aimed at | {' | '.join(cpus)} |", "|---" * (len(cpus) + columns.count("|") + 2) + "|"]
+
+
+def dense_goals(rows):
+    """All CPUs side by side; what misses its goal is bold."""
+    cpus, lines = goals_head(" | ", rows)
+    for (arch, precision), (most, least) in DENSE_GOALS.items():
+        found = [cell([row for row in rows if row["cpu"] == cpu], arch, precision, "vidette") for cpu in cpus]
+        if most:
+            shown = [beside_goal(f"{float(row['vs_best_peer']):.2f} x", float(row["vs_best_peer"]) <= most) if row else ""
+                     for row in found]
+            lines.append(f"| {NAMES[arch]} | {precision} | {most:.2f} x | {' | '.join(shown)} |")
+        if least:
+            shown = [beside_goal(f"{float(row['efficiency']):.0%}", float(row["efficiency"]) >= least) if row else ""
+                     for row in found]
+            lines.append(f"| {NAMES[arch]} | {precision} | {least:.0%} of the peak | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
 def limits(rows):
     return by_cpu(rows, limits_of)
 
@@ -121,6 +156,27 @@ def streams_of(rows, cpu):
     return "\n".join(lines)
 
 
+# What was aimed at where every patch changes: how much faster than dense, the share of the dense rate.
+STREAM_GOALS = {("vitdet-base", "1024", "top:512", "f32"): (3.5, 0.80), ("vitdet-base", "1024", "top:512", "bf16"): (3.5, 0.80),
+                ("vitdet-base", "672", "top:256", "f32"): (None, 0.78), ("vitdet-base", "672", "top:256", "bf16"): (None, 0.78),
+                ("vit-base", "224", "top:24", "f32"): (4.0, None), ("vit-base", "224", "top:24", "bf16"): (4.0, None),
+                ("vit-base", "224", "top:24", "int8"): (4.0, None)}
+
+
+def stream_goals(rows):
+    cpus, lines = goals_head(" | R of N | ", rows)
+    for case, (faster, kept) in STREAM_GOALS.items():
+        name, share = STREAMS[case[:3]]
+        found = {row["cpu"]: row for row in rows if (row["arch"], row["size"], row["update"], row["precision"]) == case
+                 and (row["attention"], row["moving"]) == ("exact", "1")}
+        for key, least, form in (("speedup", faster, "{:.2f} x"), ("rate_kept", kept, "{:.1%} of the dense rate")):
+            if least:
+                shown = [beside_goal(form.split(" of")[0].format(float(found[cpu][key])), float(found[cpu][key]) >= least)
+                         if cpu in found else "" for cpu in cpus]
+                lines.append(f"| {name} | {share} | {case[3]} | {form.format(least)} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
 def published_one(rows, cpu):
     lines = [f"2 cores of {with_article(cpu)}:", "",
              "| size, R | its A V product in | its dense run, its step, ms | f32 step | bf16 step |", "|---|---|---|---|---|"]
@@ -171,16 +227,17 @@ def refill(shown, rows):
 
 
 def main():
-    tables = {"dense": dense, "dense_short": dense_short, "limits": limits, "trials": trials, "fixed_camera": fixed_camera,
-              "stream": streams, "published": published}
+    tables = {"dense": ("dense", dense), "dense_short": ("dense", dense_short), "dense_goals": ("dense", dense_goals),
+              "limits": ("limits", limits), "trials": ("trials", trials), "fixed_camera": ("fixed_camera", fixed_camera),
+              "stream": ("stream", streams), "stream_goals": ("stream", stream_goals), "published": ("published", published)}
     for page in ("README.md", "docs/performance.md", "docs/methods.md", "docs/streams.md"):
         path = ROOT / page
         text = path.read_text()
         for name in ("eval_demo", "eval_demo_rlt", "eval_streams"):
             rows = read_rows(name + ".csv")
             text = re.sub(f"(?<=<!-- {name} -->\\n).*?(?=\\n<!-- end -->)", lambda found: refill(found[0], rows), text, flags=re.S)
-        for name, write in tables.items():
-            body = f"<!-- {name} -->\n{write(read_rows(name.removesuffix('_short') + '.csv'))}\n<!-- end -->"
+        for name, (file, write) in tables.items():
+            body = f"<!-- {name} -->\n{write(read_rows(file + '.csv'))}\n<!-- end -->"
             text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _: body, text, flags=re.S)
         path.write_text(text)
 

@@ -28,6 +28,7 @@ foreach(name bad_input contract demo reduction stream view view_stream)
         $<TARGET_FILE:vidette> ${PROJECT_SOURCE_DIR} $<TARGET_FILE:make_media>)
     set_tests_properties(cli_${name} PROPERTIES TIMEOUT 1200)
 endforeach()
+set_tests_properties(cli_bad_input PROPERTIES COST 100) # the longest: others run beside it
 
 # ---- fuzz targets: a plain main() replays each kept corpus; with clang and VIDETTE_FUZZ=ON they are libFuzzer's, too
 
